@@ -1,0 +1,788 @@
+/* pool_test.c - who gets a connection, when, and what becomes of it. */
+#include "rig.h"
+
+extern bool mp_pool_test_unfair;
+
+typedef struct taker {
+  mp_hold hold;
+  int ready_n, lost_n, order;
+  char text[300];
+} taker;
+
+static int ready_n;
+static mp_pool *pool;
+
+static void took(mp_hold *hold)
+{
+  taker *t = mp_container_of(hold, taker, hold);
+  t->ready_n++;
+  t->order = ++ready_n;
+}
+
+static void took_lost(mp_hold *hold)
+{
+  mp_container_of(hold, taker, hold)->lost_n++;
+}
+
+static void take(taker *t, mp_access access)
+{
+  memset(t, 0, sizeof *t);
+  mp_hold_init(&t->hold, access);
+  t->hold.on_ready = took;
+  t->hold.on_lost = took_lost;
+  t->hold.text = t->text;
+  t->hold.text_bytes = sizeof t->text;
+  mp_pool_acquire(pool, &t->hold);
+}
+
+static int setup(void **state)
+{
+  ready_n = 0;
+  mp_pool_test_unfair = false;
+  return rig_setup(state);
+}
+
+static int teardown(void **state)
+{
+  mp_fake_forget("db");
+  return rig_teardown(state);
+}
+
+static void open_pool(const char *text, int max)
+{
+  script("db", text);
+  pool = pool_of("fake", "db", max);
+}
+
+/* ---- requests ---- */
+
+static void nothing_is_opened_before_the_first_use(void **state)
+{
+  ask a;
+  (void)state;
+  open_pool("select -> affected 1", 3);
+  turn(5);
+  assert_int_equal(counts_of("db").connects, 0);
+  mp_pool_submit(pool, ask_for(&a, MP_OP_QUERY, "select 1"));
+  assert_int_equal(a.done_n, 0);
+  run_until(&a.done_n, 1);
+  assert_int_equal(a.req->affected, 1);
+  assert_int_equal(counts_of("db").connects, 1);
+  assert_int_equal(stats_of(pool).idle, 1);
+  ask_free(&a);
+  close_pool(pool);
+}
+
+static int serve_in_turn(void)
+{
+  ask asks[20];
+  int in_order = 0;
+  answered_n = 0;
+  open_pool("select -> delay 1", 1);
+  for (int i = 0; i < 20; i++)
+    mp_pool_submit(pool, ask_for(&asks[i], MP_OP_QUERY, "select 1"));
+  assert_int_equal(stats_of(pool).waiting, 20);
+  run_until(&answered_n, 20);
+  for (int i = 0; i < 20; i++) {
+    in_order += asks[i].order == i + 1;
+    ask_free(&asks[i]);
+  }
+  close_pool(pool);
+  return in_order;
+}
+
+static void requests_are_served_first_come_first_served(void **state)
+{
+  (void)state;
+  assert_int_equal(serve_in_turn(), 20);
+}
+
+static void the_test_of_fairness_fails_where_there_is_none(void **state)
+{
+  (void)state;
+  mp_pool_test_unfair = true;
+  assert_int_not_equal(serve_in_turn(), 20);
+  mp_pool_test_unfair = false;
+}
+
+static void submit_another(ask *a)
+{
+  mp_pool_submit(pool, ((ask *)a->owner)->req);
+}
+
+/* The connection becomes free when the first one ends; who submits at that moment stands at the end of the queue. */
+static void a_newcomer_never_overtakes_a_waiter(void **state)
+{
+  ask first, second, newcomer;
+  (void)state;
+  open_pool("select -> delay 1", 1);
+  mp_pool_submit(pool, ask_for(&first, MP_OP_QUERY, "select 1"));
+  mp_pool_submit(pool, ask_for(&second, MP_OP_QUERY, "select 2"));
+  ask_for(&newcomer, MP_OP_QUERY, "select 3");
+  first.then = submit_another;
+  first.owner = &newcomer;
+  run_until(&answered_n, 3);
+  assert_string_equal(asked_text("db"), "select 1; select 2; select 3");
+  ask_free(&first);
+  ask_free(&second);
+  ask_free(&newcomer);
+  close_pool(pool);
+}
+
+static void no_more_than_max_connections_are_open(void **state)
+{
+  ask asks[30];
+  (void)state;
+  open_pool("select -> delay 2", 3);
+  for (int i = 0; i < 30; i++)
+    mp_pool_submit(pool, ask_for(&asks[i], MP_OP_QUERY, "select 1"));
+  run_until(&answered_n, 30);
+  assert_int_equal(counts_of("db").sessions_max, 3);
+  assert_int_equal(stats_of(pool).size, 3);
+  for (int i = 0; i < 30; i++)
+    ask_free(&asks[i]);
+  close_pool(pool);
+}
+
+static void one_task_needs_one_connection(void **state)
+{
+  (void)state;
+  open_pool("select -> affected 1", 10);
+  for (int i = 0; i < 20; i++) {
+    ask a;
+    mp_pool_submit(pool, ask_for(&a, MP_OP_QUERY, "select 1"));
+    run_until(&a.done_n, 1);
+    ask_free(&a);
+  }
+  assert_int_equal(counts_of("db").connects, 1);
+  close_pool(pool);
+}
+
+static void a_backend_may_limit_the_connections(void **state)
+{
+  ask asks[3];
+  (void)state;
+  open_pool("set max_sessions 1\nselect -> delay 1", 5);
+  assert_int_equal(stats_of(pool).max, 1);
+  for (int i = 0; i < 3; i++)
+    mp_pool_submit(pool, ask_for(&asks[i], MP_OP_QUERY, "select 1"));
+  run_until(&answered_n, 3);
+  assert_int_equal(counts_of("db").sessions_max, 1);
+  for (int i = 0; i < 3; i++)
+    ask_free(&asks[i]);
+  close_pool(pool);
+}
+
+static void a_transaction_is_refused_outside_a_lease(void **state)
+{
+  ask a;
+  (void)state;
+  open_pool("", 1);
+  mp_pool_submit(pool, ask_tx(&a, MP_TXO_BEGIN, NULL));
+  assert_int_equal(a.done_n, 0);
+  run_until(&a.done_n, 1);
+  assert_int_equal(a.req->error.kind, MP_E_BAD_ARGUMENT);
+  ask_free(&a);
+  close_pool(pool);
+}
+
+/* ---- cancelling ---- */
+
+static void a_request_is_stopped_wherever_it_is(void **state)
+{
+  ask connecting, running, waiting;
+  (void)state;
+  open_pool("connect -> delay 5\nselect -> hang", 1);
+  mp_pool_submit(pool, ask_for(&connecting, MP_OP_QUERY, "select 1"));
+  turn(2);
+  mp_pool_cancel(pool, connecting.req, MP_E_CANCELLED);
+  mp_pool_submit(pool, ask_for(&running, MP_OP_QUERY, "select 2"));
+  mp_pool_submit(pool, ask_for(&waiting, MP_OP_QUERY, "select 3"));
+  assert_int_equal(connecting.done_n, 0);
+  run_until(&connecting.done_n, 1);
+  for (int i = 0; asked_n("db", "select 2") == 0 && i < 1000; i++)
+    mp_loop_step(loop, 20);
+  mp_pool_cancel(pool, waiting.req, MP_E_TIMEOUT);
+  run_until(&waiting.done_n, 1);
+  mp_pool_cancel(pool, running.req, MP_E_CANCELLED);
+  run_until(&running.done_n, 1);
+  mp_pool_cancel(pool, running.req, MP_E_CANCELLED); /* too late: nothing happens */
+  assert_int_equal(connecting.req->error.kind, MP_E_CANCELLED);
+  assert_int_equal(waiting.req->error.kind, MP_E_TIMEOUT);
+  assert_int_equal(running.req->error.kind, MP_E_CANCELLED);
+  assert_string_equal(asked_text("db"), "select 2; (cancel)");
+  ask_free(&connecting);
+  ask_free(&running);
+  ask_free(&waiting);
+  close_pool(pool);
+}
+
+static void the_next_request_waits_until_a_cancel_has_settled(void **state)
+{
+  ask a, b;
+  uint64_t stopped_ns;
+  (void)state;
+  open_pool("set settle 20\nselect 1 -> hang\nselect -> affected 1", 1);
+  mp_pool_submit(pool, ask_for(&a, MP_OP_QUERY, "select 1"));
+  mp_pool_submit(pool, ask_for(&b, MP_OP_QUERY, "select 2"));
+  for (int i = 0; asked_n("db", "select 1") == 0 && i < 100; i++)
+    turn(1);
+  mp_pool_cancel(pool, a.req, MP_E_CANCELLED);
+  stopped_ns = mp_clock_ns();
+  run_until(&a.done_n, 1);
+  assert_int_equal(asked_n("db", "select 2"), 0);
+  run_until(&b.done_n, 1);
+  assert_true(b.req->started_ns - stopped_ns >= 20 * MS); /* the fake's cancel was in flight so long */
+  assert_int_equal(b.req->error.kind, MP_OK);
+  assert_int_equal(counts_of("db").connects, 1);
+  ask_free(&a);
+  ask_free(&b);
+  close_pool(pool);
+}
+
+static void a_hold_that_is_given_back_before_it_heard_of_it_hears_nothing(void **state)
+{
+  taker a, b;
+  (void)state;
+  open_pool("", 1);
+  take(&a, MP_ACCESS_READ);
+  for (int i = 0; a.hold.state != MP_HOLD_HELD && i < 100; i++)
+    turn(1);
+  mp_pool_give_back(&a.hold, false);
+  run_dry();
+  ready_n = 0;
+  take(&a, MP_ACCESS_READ); /* granted at once, told later */
+  assert_int_equal(a.hold.state, MP_HOLD_HELD);
+  take(&b, MP_ACCESS_READ);
+  mp_pool_give_back(&a.hold, false);
+  mp_pool_give_back(&a.hold, false);
+  assert_int_equal(b.hold.state, MP_HOLD_HELD);
+  run_until(&ready_n, 1);
+  turn(3);
+  assert_int_equal(a.ready_n, 0);
+  assert_int_equal(b.ready_n, 1);
+  mp_pool_give_back(&b.hold, false);
+  close_pool(pool);
+}
+
+/* ---- waiting too long ---- */
+
+static void waiting_ends_with_all_that_is_known(void **state)
+{
+  taker a, b;
+  (void)state;
+  script("db", "");
+  pool = pool_with("fake", "db", &(mp_pool_limits){.max = 1, .timeout_ns = 30 * MS});
+  take(&a, MP_ACCESS_READ);
+  run_until(&a.ready_n, 1);
+  take(&b, MP_ACCESS_READ);
+  assert_true(mp_pool_would_wait(pool, MP_ACCESS_READ));
+  run_until(&b.ready_n, 1);
+  assert_int_equal(b.hold.state, MP_HOLD_OVER);
+  assert_int_equal(b.hold.error.kind, MP_E_POOL_TIMEOUT);
+  assert_non_null(strstr(b.hold.error.message, "no connection was free for 0.03"));
+  assert_non_null(strstr(b.hold.error.message, "(size 1 of 1, 1 busy, 1 waiting)"));
+  mp_pool_give_back(&b.hold, false);
+  mp_pool_give_back(&a.hold, false);
+  close_pool(pool);
+}
+
+static void a_request_has_its_own_deadline(void **state)
+{
+  taker a;
+  ask q;
+  (void)state;
+  open_pool("", 1);
+  take(&a, MP_ACCESS_READ);
+  run_until(&a.ready_n, 1);
+  ask_for(&q, MP_OP_QUERY, "select 1")->deadline_ns = mp_clock_ns() + 10 * MS;
+  mp_pool_submit(pool, q.req);
+  run_until(&q.done_n, 1);
+  assert_int_equal(q.req->error.kind, MP_E_POOL_TIMEOUT);
+  assert_false(q.req->error.sent);
+  assert_int_equal(q.req->error.retryable, MP_RETRY_CONNECT);
+  ask_free(&q);
+  mp_pool_give_back(&a.hold, false);
+  close_pool(pool);
+}
+
+/* ---- connecting ---- */
+
+static void a_failed_connect_is_told_to_who_waited_for_it(void **state)
+{
+  ask a, b;
+  (void)state;
+  open_pool("connect *2 -> delay 1; error connect_failed \"refused\"\nselect -> affected 1", 2);
+  mp_pool_submit(pool, ask_for(&a, MP_OP_QUERY, "select 1"));
+  mp_pool_submit(pool, ask_for(&b, MP_OP_QUERY, "select 2"));
+  run_until(&answered_n, 2);
+  assert_int_equal(a.req->error.kind, MP_E_CONNECT_FAILED);
+  assert_string_equal(a.req->error.message, "refused");
+  assert_int_equal(a.req->error.retryable, MP_RETRY_CONNECT);
+  assert_false(a.req->error.sent);
+  ask_free(&a);
+  ask_free(&b);
+  mp_pool_submit(pool, ask_for(&a, MP_OP_QUERY, "select 3"));
+  run_until(&a.done_n, 1); /* after the backoff */
+  assert_int_equal(a.req->error.kind, MP_OK);
+  assert_int_equal(counts_of("db").connects, 3);
+  ask_free(&a);
+  close_pool(pool);
+}
+
+static void what_does_not_heal_fails_all_waiters_at_once(void **state)
+{
+  static const char *const kinds[] = {"auth_failed", "tls", "cant_open", "not_a_database"};
+  (void)state;
+  for (int k = 0; k < 4; k++) {
+    ask asks[5];
+    char text[80];
+    answered_n = 0;
+    snprintf(text, sizeof text, "connect -> delay 1; error %s \"no\"", kinds[k]);
+    open_pool(text, 2);
+    for (int i = 0; i < 5; i++)
+      mp_pool_submit(pool, ask_for(&asks[i], MP_OP_QUERY, "select 1"));
+    run_until(&answered_n, 5);
+    assert_true(counts_of("db").connects <= 2);
+    for (int i = 0; i < 5; i++) {
+      assert_string_equal(mp_status_name(asks[i].req->error.kind), kinds[k]);
+      assert_int_equal(asks[i].req->error.retryable, MP_RETRY_NO);
+      ask_free(&asks[i]);
+    }
+    close_pool(pool);
+  }
+}
+
+static void while_a_connection_lives_waiters_wait_for_it(void **state)
+{
+  taker a;
+  ask q;
+  (void)state;
+  open_pool("connect *1 -> affected 0\nconnect -> error connect_failed \"too many\"\nselect -> affected 1", 2);
+  take(&a, MP_ACCESS_READ);
+  run_until(&a.ready_n, 1);
+  mp_pool_submit(pool, ask_for(&q, MP_OP_QUERY, "select 1"));
+  for (int i = 0; counts_of("db").connects < 3 && i < 1000; i++)
+    mp_loop_step(loop, 50);
+  assert_int_equal(q.done_n, 0);
+  mp_pool_give_back(&a.hold, false);
+  run_until(&q.done_n, 1);
+  assert_int_equal(q.req->error.kind, MP_OK);
+  ask_free(&q);
+  close_pool(pool);
+}
+
+static void a_timeout_names_the_last_connect_error(void **state)
+{
+  taker a;
+  ask q;
+  (void)state;
+  open_pool("connect *1 -> affected 0\nconnect -> error connect_failed \"too many clients\"", 2);
+  take(&a, MP_ACCESS_READ);
+  run_until(&a.ready_n, 1);
+  ask_for(&q, MP_OP_QUERY, "select 1")->deadline_ns = mp_clock_ns() + 30 * MS;
+  mp_pool_submit(pool, q.req);
+  run_until(&q.done_n, 1);
+  assert_int_equal(q.req->error.kind, MP_E_POOL_TIMEOUT);
+  assert_non_null(strstr(q.req->error.message, "the last connect failed: too many clients"));
+  ask_free(&q);
+  mp_pool_give_back(&a.hold, false);
+  close_pool(pool);
+}
+
+/* ---- passwords ---- */
+
+static uint64_t tickets[4];
+static int ticket_n;
+
+static void password_wanted(void *owner, uint64_t ticket)
+{
+  (void)owner;
+  tickets[ticket_n++ % 4] = ticket;
+}
+
+static void a_password_opens_the_door(void **state)
+{
+  ask a;
+  (void)state;
+  open_pool("set password \"s3cret\"\nselect -> affected 1", 1);
+  assert_int_equal(mp_pool_set_password(pool, "wrong"), MP_OK);
+  mp_pool_submit(pool, ask_for(&a, MP_OP_QUERY, "select 1"));
+  run_until(&a.done_n, 1);
+  assert_int_equal(a.req->error.kind, MP_E_AUTH_FAILED);
+  ask_free(&a);
+  mp_pool_set_password(pool, "s3cret");
+  mp_pool_submit(pool, ask_for(&a, MP_OP_QUERY, "select 1"));
+  run_until(&a.done_n, 1);
+  assert_int_equal(a.req->error.kind, MP_OK);
+  ask_free(&a);
+  close_pool(pool);
+}
+
+static void a_password_can_be_asked_for_each_time(void **state)
+{
+  ask a;
+  mp_error none = {.kind = MP_E_CONFIGURATION, .message = "the vault is shut"};
+  (void)state;
+  ticket_n = 0;
+  open_pool("set password \"s3cret\"\nselect -> affected 1", 1);
+  mp_pool_on_password(pool, password_wanted, NULL);
+  mp_pool_submit(pool, ask_for(&a, MP_OP_QUERY, "select 1"));
+  assert_int_equal(ticket_n, 0);
+  run_until(&ticket_n, 1);
+  assert_int_equal(counts_of("db").connects, 0);
+  mp_pool_password_is(pool, tickets[0], NULL, &none);
+  run_until(&a.done_n, 1);
+  assert_string_equal(a.req->error.message, "the vault is shut");
+  ask_free(&a);
+  mp_pool_submit(pool, ask_for(&a, MP_OP_QUERY, "select 1"));
+  run_until(&ticket_n, 2);
+  mp_pool_password_is(pool, tickets[0], "s3cret", NULL); /* an old ticket: nothing happens */
+  mp_pool_password_is(pool, tickets[1], "s3cret", NULL);
+  run_until(&a.done_n, 1);
+  assert_int_equal(a.req->error.kind, MP_OK);
+  ask_free(&a);
+  close_pool(pool);
+}
+
+/* ---- what becomes of connections ---- */
+
+static void a_connection_that_is_lost_while_idle_is_forgotten(void **state)
+{
+  ask a;
+  (void)state;
+  open_pool("select *1 -> dies 2; affected 1\nselect -> affected 1", 1);
+  mp_pool_submit(pool, ask_for(&a, MP_OP_QUERY, "select 1"));
+  run_until(&a.done_n, 1);
+  ask_free(&a);
+  for (int i = 0; counts_of("db").sessions > 0 && i < 1000; i++)
+    mp_loop_step(loop, 20);
+  assert_int_equal(stats_of(pool).size, 0);
+  mp_pool_submit(pool, ask_for(&a, MP_OP_QUERY, "select 1"));
+  run_until(&a.done_n, 1);
+  assert_int_equal(a.req->error.kind, MP_OK);
+  assert_int_equal(counts_of("db").connects, 2);
+  ask_free(&a);
+  close_pool(pool);
+}
+
+static void a_connection_that_is_lost_while_busy_is_replaced(void **state)
+{
+  ask a;
+  (void)state;
+  open_pool("select bye -> affected 1; lost\nselect -> affected 1", 1);
+  mp_pool_submit(pool, ask_for(&a, MP_OP_QUERY, "select bye"));
+  run_until(&a.done_n, 1);
+  assert_int_equal(a.req->error.kind, MP_E_CONNECTION_LOST);
+  assert_true(a.req->error.sent);
+  ask_free(&a);
+  mp_pool_submit(pool, ask_for(&a, MP_OP_QUERY, "select 1"));
+  run_until(&a.done_n, 1);
+  assert_int_equal(a.req->error.kind, MP_OK);
+  assert_int_equal(counts_of("db").connects, 2);
+  assert_int_equal(counts_of("db").sessions, 1);
+  ask_free(&a);
+  close_pool(pool);
+}
+
+static void a_held_connection_that_is_lost_is_told(void **state)
+{
+  taker a;
+  ask q;
+  (void)state;
+  open_pool("select -> lost", 1);
+  take(&a, MP_ACCESS_READ);
+  run_until(&a.ready_n, 1);
+  assert_true(a.hold.fresh);
+  mp_connection_submit(a.hold.conn, ask_for(&q, MP_OP_QUERY, "select 1"));
+  run_until(&a.lost_n, 1);
+  assert_int_equal(a.hold.state, MP_HOLD_OVER);
+  assert_int_equal(a.hold.error.kind, MP_E_CONNECTION_LOST);
+  assert_null(a.hold.conn);
+  assert_int_equal(q.done_n, 1);
+  mp_pool_give_back(&a.hold, false);
+  ask_free(&q);
+  take(&a, MP_ACCESS_READ);
+  run_until(&a.ready_n, 1);
+  assert_true(a.hold.fresh);
+  mp_pool_give_back(&a.hold, false);
+  take(&a, MP_ACCESS_READ);
+  run_until(&a.ready_n, 1);
+  assert_false(a.hold.fresh);
+  mp_pool_give_back(&a.hold, true);
+  run_dry();
+  assert_int_equal(counts_of("db").sessions, 0);
+  close_pool(pool);
+}
+
+static void what_is_given_back_dirty_is_cleaned_before_anyone_else_gets_it(void **state)
+{
+  taker a;
+  ask q, next;
+  (void)state;
+  open_pool("begin -> affected 0\nset -> tainted\nselect -> affected 1", 1);
+  take(&a, MP_ACCESS_READ);
+  run_until(&a.ready_n, 1);
+  mp_connection_submit(a.hold.conn, ask_for(&q, MP_OP_QUERY, "begin"));
+  run_until(&q.done_n, 1);
+  ask_free(&q);
+  mp_connection_submit(a.hold.conn, ask_for(&q, MP_OP_QUERY, "set x = 1"));
+  run_until(&q.done_n, 1);
+  ask_free(&q);
+  mp_pool_submit(pool, ask_for(&next, MP_OP_QUERY, "select 1"));
+  mp_pool_give_back(&a.hold, false);
+  assert_int_equal(stats_of(pool).busy, 1);
+  run_until(&next.done_n, 1);
+  assert_string_equal(asked_text("db"), "begin; set x = 1; ROLLBACK; (reset); select 1");
+  assert_int_equal(counts_of("db").connects, 1);
+  ask_free(&next);
+  close_pool(pool);
+}
+
+static void what_cannot_be_cleaned_is_closed(void **state)
+{
+  static const char *const scripts[] = {
+      "begin -> affected 0\nrollback -> error io \"no\"; tx open\nselect -> affected 1",
+      "begin -> affected 0\nrollback -> tx open\nselect -> affected 1",
+      "begin -> tainted; tx idle\nreset -> error io \"no\"\nselect -> affected 1",
+      "begin -> tx unknown\nselect -> affected 1",
+      "begin -> error io \"no\" verdict=destroy\nselect -> affected 1",
+  };
+  (void)state;
+  for (int i = 0; i < 5; i++) {
+    ask a, b;
+    answered_n = 0;
+    open_pool(scripts[i], 1);
+    mp_pool_submit(pool, ask_for(&a, MP_OP_QUERY, "begin"));
+    mp_pool_submit(pool, ask_for(&b, MP_OP_QUERY, "select 1"));
+    run_until(&answered_n, 2);
+    assert_int_equal(b.req->error.kind, MP_OK);
+    assert_int_equal(counts_of("db").connects, 2);
+    assert_int_equal(counts_of("db").sessions_max, 1);
+    ask_free(&a);
+    ask_free(&b);
+    close_pool(pool);
+  }
+}
+
+static void idle_connections_above_min_are_closed(void **state)
+{
+  ask asks[4];
+  (void)state;
+  script("db", "select -> delay 3");
+  pool = pool_with("fake", "db", &(mp_pool_limits){.min = 1, .max = 4, .max_idle_ns = 15 * MS});
+  for (int i = 0; i < 4; i++)
+    mp_pool_submit(pool, ask_for(&asks[i], MP_OP_QUERY, "select 1"));
+  run_until(&answered_n, 4);
+  assert_int_equal(stats_of(pool).size, 4);
+  for (int i = 0; counts_of("db").sessions > 1 && i < 1000; i++)
+    mp_loop_step(loop, 20);
+  assert_int_equal(counts_of("db").sessions, 1);
+  assert_int_equal(stats_of(pool).idle, 1);
+  for (int i = 0; i < 4; i++)
+    ask_free(&asks[i]);
+  close_pool(pool);
+}
+
+static void min_connections_are_opened_after_the_first_use(void **state)
+{
+  ask a;
+  (void)state;
+  script("db", "select -> affected 1");
+  pool = pool_with("fake", "db", &(mp_pool_limits){.min = 3, .max = 5});
+  mp_pool_submit(pool, ask_for(&a, MP_OP_QUERY, "select 1"));
+  run_until(&a.done_n, 1);
+  for (int i = 0; stats_of(pool).idle < 3 && i < 100; i++)
+    turn(1);
+  assert_int_equal(stats_of(pool).idle, 3);
+  ask_free(&a);
+  close_pool(pool);
+}
+
+static void old_and_worn_connections_are_replaced(void **state)
+{
+  static const mp_pool_limits limits[] = {{.max = 1, .max_uses = 2}, {.max = 1, .max_lifetime_ns = 1}};
+  (void)state;
+  for (int k = 0; k < 2; k++) {
+    script("db", "select -> affected 1");
+    pool = pool_with("fake", "db", &limits[k]);
+    for (int i = 0; i < 4; i++) {
+      ask a;
+      mp_pool_submit(pool, ask_for(&a, MP_OP_QUERY, "select 1"));
+      run_until(&a.done_n, 1);
+      ask_free(&a);
+    }
+    assert_int_equal(counts_of("db").connects, k == 0 ? 2 : 4);
+    assert_int_equal(counts_of("db").sessions_max, 1);
+    close_pool(pool);
+  }
+}
+
+static void the_connection_used_last_is_used_first(void **state)
+{
+  ask asks[3], last;
+  int session = 0, before = 0;
+  size_t n = 0;
+  (void)state;
+  open_pool("select slow -> delay 20\nselect -> delay 2", 3);
+  for (int i = 0; i < 3; i++)
+    mp_pool_submit(pool, ask_for(&asks[i], MP_OP_QUERY, i == 1 ? "select slow" : "select 1"));
+  run_until(&answered_n, 3);
+  for (; mp_fake_asked("db", n, &session) != NULL; n++)
+    if (strcmp(mp_fake_asked("db", n, NULL), "select slow") == 0)
+      before = session;
+  mp_pool_submit(pool, ask_for(&last, MP_OP_QUERY, "select last"));
+  run_until(&last.done_n, 1);
+  mp_fake_asked("db", n, &session);
+  assert_int_equal(session, before);
+  for (int i = 0; i < 3; i++)
+    ask_free(&asks[i]);
+  ask_free(&last);
+  close_pool(pool);
+}
+
+/* ---- closing ---- */
+
+static void closing_lets_running_work_end(void **state)
+{
+  ask running, waiting, late;
+  taker held;
+  int closed_n = 0;
+  (void)state;
+  open_pool("select -> delay 10", 2);
+  take(&held, MP_ACCESS_READ);
+  run_until(&held.ready_n, 1);
+  mp_pool_submit(pool, ask_for(&running, MP_OP_QUERY, "select 1"));
+  turn(6);
+  mp_pool_submit(pool, ask_for(&waiting, MP_OP_QUERY, "select 2"));
+  mp_pool_close(pool, UINT64_MAX, rig_closed, &closed_n);
+  mp_pool_close(pool, UINT64_MAX, rig_closed, &closed_n);
+  assert_int_equal(waiting.done_n, 0);
+  mp_pool_submit(pool, ask_for(&late, MP_OP_QUERY, "select 3"));
+  run_until(&running.done_n, 1);
+  assert_int_equal(running.req->error.kind, MP_OK);
+  assert_int_equal(waiting.req->error.kind, MP_E_POOL_CLOSED);
+  assert_int_equal(late.req->error.kind, MP_E_POOL_CLOSED);
+  turn(20);
+  assert_int_equal(closed_n, 0); /* somebody still holds a connection */
+  mp_pool_give_back(&held.hold, false);
+  run_until(&closed_n, 2);
+  assert_int_equal(counts_of("db").sessions, 0);
+  ask_free(&running);
+  ask_free(&waiting);
+  ask_free(&late);
+  mp_pool_free(pool);
+}
+
+static void after_the_drain_what_runs_is_cancelled_and_holds_are_revoked(void **state)
+{
+  ask running;
+  taker held;
+  int closed_n = 0;
+  (void)state;
+  open_pool("select -> hang", 2);
+  take(&held, MP_ACCESS_READ);
+  run_until(&held.ready_n, 1);
+  mp_pool_submit(pool, ask_for(&running, MP_OP_QUERY, "select 1"));
+  turn(6);
+  mp_pool_close(pool, 3600000 * MS, rig_closed, &closed_n);
+  mp_pool_close(pool, 10 * MS, rig_closed, &closed_n); /* shortens it */
+  run_until(&closed_n, 2);
+  assert_int_equal(running.req->error.kind, MP_E_CANCELLED);
+  assert_int_equal(held.lost_n, 1);
+  assert_int_equal(held.hold.error.kind, MP_E_POOL_CLOSED);
+  ask_free(&running);
+  mp_pool_free(pool);
+  mp_pool_give_back(&held.hold, false); /* does nothing, also without a pool */
+}
+
+static void closing_while_connecting_closes_that_too(void **state)
+{
+  ask a;
+  int closed_n = 0;
+  (void)state;
+  open_pool("connect -> hang", 2);
+  mp_pool_submit(pool, ask_for(&a, MP_OP_QUERY, "select 1"));
+  turn(3);
+  mp_pool_close(pool, 0, rig_closed, &closed_n);
+  run_until(&closed_n, 1);
+  assert_int_equal(a.req->error.kind, MP_E_POOL_CLOSED);
+  assert_int_equal(counts_of("db").sessions, 0);
+  ask_free(&a);
+  mp_pool_free(pool);
+}
+
+static void free_the_pool(void *owner)
+{
+  mp_pool_free(pool);
+  ++*(int *)owner;
+}
+
+static void a_pool_may_be_freed_when_it_says_that_it_is_closed(void **state)
+{
+  int closed_n = 0;
+  (void)state;
+  open_pool("", 2);
+  mp_pool_close(pool, 0, rig_closed, &closed_n);
+  mp_pool_close(pool, 0, free_the_pool, &closed_n);
+  assert_int_equal(closed_n, 0);
+  run_until(&closed_n, 2);
+  open_pool("", 2);
+  mp_pool_free(pool); /* never used */
+  mp_pool_free(NULL);
+}
+
+static void impossible_limits_are_refused(void **state)
+{
+  static const mp_pool_limits bads[] = {{.max = 0}, {.min = -1, .max = 1}, {.min = 3, .max = 2}};
+  (void)state;
+  script("db", "");
+  for (int i = 0; i < 3; i++) {
+    mp_config *config = config_for("fake", "db");
+    mp_error err;
+    assert_int_equal(mp_pool_new(&pool, loop, config, &bads[i], &err), MP_E_CONFIGURATION);
+    mp_arena_free(config->arena);
+  }
+}
+
+#define POOL_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      POOL_TEST(nothing_is_opened_before_the_first_use),
+      POOL_TEST(requests_are_served_first_come_first_served),
+      POOL_TEST(the_test_of_fairness_fails_where_there_is_none),
+      POOL_TEST(a_newcomer_never_overtakes_a_waiter),
+      POOL_TEST(no_more_than_max_connections_are_open),
+      POOL_TEST(one_task_needs_one_connection),
+      POOL_TEST(a_backend_may_limit_the_connections),
+      POOL_TEST(a_transaction_is_refused_outside_a_lease),
+      POOL_TEST(a_request_is_stopped_wherever_it_is),
+      POOL_TEST(the_next_request_waits_until_a_cancel_has_settled),
+      POOL_TEST(a_hold_that_is_given_back_before_it_heard_of_it_hears_nothing),
+      POOL_TEST(waiting_ends_with_all_that_is_known),
+      POOL_TEST(a_request_has_its_own_deadline),
+      POOL_TEST(a_failed_connect_is_told_to_who_waited_for_it),
+      POOL_TEST(what_does_not_heal_fails_all_waiters_at_once),
+      POOL_TEST(while_a_connection_lives_waiters_wait_for_it),
+      POOL_TEST(a_timeout_names_the_last_connect_error),
+      POOL_TEST(a_password_opens_the_door),
+      POOL_TEST(a_password_can_be_asked_for_each_time),
+      POOL_TEST(a_connection_that_is_lost_while_idle_is_forgotten),
+      POOL_TEST(a_connection_that_is_lost_while_busy_is_replaced),
+      POOL_TEST(a_held_connection_that_is_lost_is_told),
+      POOL_TEST(what_is_given_back_dirty_is_cleaned_before_anyone_else_gets_it),
+      POOL_TEST(what_cannot_be_cleaned_is_closed),
+      POOL_TEST(idle_connections_above_min_are_closed),
+      POOL_TEST(min_connections_are_opened_after_the_first_use),
+      POOL_TEST(old_and_worn_connections_are_replaced),
+      POOL_TEST(the_connection_used_last_is_used_first),
+      POOL_TEST(closing_lets_running_work_end),
+      POOL_TEST(after_the_drain_what_runs_is_cancelled_and_holds_are_revoked),
+      POOL_TEST(closing_while_connecting_closes_that_too),
+      POOL_TEST(a_pool_may_be_freed_when_it_says_that_it_is_closed),
+      POOL_TEST(impossible_limits_are_refused),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
