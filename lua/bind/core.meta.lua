@@ -1,0 +1,211 @@
+---@meta moonpool.core
+-- What the C module gives to the library's Lua. Thin: it starts operations and takes their answers, never
+-- yields, keeps no Lua value. An operation is an integer id (exact as a Lua number, also on LuaJIT), valid until its answer
+-- is taken or it is forgotten; a wrong or used id raises `stale_handle`. Only the thread and Lua state that loaded the module may call it.
+-- Nothing here is public: users see lua/moonpool/init.lua.
+
+---@class moonpool.core
+---@field version string
+---@field null userdata            mp.null
+---@field kind table<string, integer>  value kinds by name: null bool int float text blob decimal date time datetime walltime interval uuid json
+---@field jit boolean              true on LuaJIT
+local core = {}
+
+---@alias op integer
+
+-- ---- loop ----
+
+--- Run the loop once, waiting at most `wait` seconds for something to happen (nil: as long as it takes, 0: do not wait).
+--- Fills ready[1..n] with the ids of operations that finished (or, for a stream, have a chunk) since the last call.
+--- alive: whether anything happened or still can; without it the call does not wait, whatever `wait` says.
+---@param wait number?  ---@param ready op[]  ---@return integer n, boolean alive
+function core.step(wait, ready) end
+---@return boolean alive  whether anything can still happen (work in flight, timers that were not stopped)
+function core.alive() end
+---@return integer fd
+function core.fd() end
+---@return number? seconds
+function core.timeout() end
+---@return number seconds  monotonic
+function core.now() end
+---@return integer turns of the loop so far
+function core.turns() end
+--- What is open, for the leak check after each spec.
+---@return {handles: integer, requests: integer, leases: integer, operations: integer, pools: integer}
+function core.census() end
+--- Close everything at once (end of the program): pools are closed without drain and the loop runs until all handles are closed.
+function core.shutdown() end
+
+-- ---- errors ----
+-- An error that comes back as a value is a plain table: kind, message, retryable (false or "transaction"
+-- "connect" "statement"), sent, code, sqlstate, position, detail, hint, constraint, table, columns (array). errors.lua gives it its metatable.
+
+---@return {name: string, family: string, parent: string}[]  the table of status.h
+function core.error_kinds() end
+---@return table<string, string>  library name -> version: moonpool libuv sqlite openssl pcre2 jansson lua
+function core.versions() end
+
+--- C raises its own errors (bad_parameters, stale_handle ...) as what fn makes of (kind, message); errors.lua sets it.
+---@param fn fun(kind: string, message: string): any
+function core.set_error_maker(fn) end
+
+-- ---- operations in general ----
+
+--- Take the answer of a finished operation and free it. For a query: affected rows and the last generated id.
+--- For acquire: whether the connection is fresh. For a timer, ping, close, transaction statement: true. On failure: nil, error.
+---@param id op
+function core.take(id) end
+---@return boolean  whether its answer (or a stream's chunk) is there
+---@param id op
+function core.done(id) end
+--- Stop it: it ends with the given kind ("cancelled" or "timeout") if it was stopped in time. It still has to be taken or forgotten.
+---@param id op  ---@param why string
+function core.cancel(id, why) end
+--- An acquire that is stopped, or forgotten before its answer was taken, releases its lease.
+--- The close of a pool cannot be stopped.
+---@param id op  ---@param why "cancelled"|"timeout"
+function core.cancel(id, why) end
+--- Nobody wants the answer any more: stops it and frees it when it has ended; its id never shows up in `ready` again.
+---@param id op
+function core.forget(id) end
+---@param seconds number  ---@return op id  finishes after that time
+function core.timer(seconds) end
+--- Seconds spent waiting for a connection and running, of a finished operation that was not taken yet.
+---@param id op  ---@return number wait, number execute
+function core.times(id) end
+
+-- ---- pools ----
+
+---@class moonpool.core.pool : userdata
+local pool = {}
+--- config: backend, host, port, user, database, connect_timeout, command_timeout, statement_cache, pipeline, pooler, inline_reads,
+--- options (map of strings), min, max, timeout, max_idle, max_lifetime (seconds), max_uses. On failure: nil, error.
+---@return moonpool.core.pool?, table? err
+function core.pool(config) end
+---@param password string?
+function pool:set_password(password) end
+--- Connections ask for their password: finishes each time one does; take gives a ticket. Ask again for the next one.
+---@return op
+function pool:wants_password() end
+---@param ticket integer  ---@param password string?  ---@param message string?  why there is none
+function pool:answer_password(ticket, password, message) end
+---@return integer size, integer idle, integer busy, integer waiting, integer max, integer control
+function pool:stats() end
+---@param access "read"|"write"  ---@return boolean
+function pool:would_wait(access) end
+---@param drain number?  seconds; nil: no limit
+---@return op
+function pool:close(drain) end
+
+-- ---- leases ----
+
+---@class moonpool.core.lease : userdata   released when collected
+local lease = {}
+--- take: true or false (fresh), or nil, error (the lease is then over)
+---@param access "read"|"write"  ---@param timeout number?  ---@return moonpool.core.lease, op
+function pool:acquire(access, timeout) end
+function lease:release() end
+function lease:destroy() end
+---@return "none"|"open"|"failed"|"broken"|"unknown" state, integer depth, string? cause  kind of the error that failed it
+function lease:state() end
+---@return boolean  released, lost or refused
+function lease:over() end
+--- isolation: "read committed" "repeatable read" "serializable" or nil.
+---@return op
+function lease:begin(isolation, read_only, deferrable) end
+function lease:commit() end
+function lease:rollback() end
+function lease:savepoint() end
+function lease:release_savepoint() end
+function lease:rollback_to() end
+
+-- ---- requests: on a pool (any connection, no transaction) or on a lease ----
+-- access: "read", "write" or nil (the backend finds out). params: an array with n places, of which any may be nil (NULL). Raises
+-- bad_parameters naming the place for a value that no database takes. options: { own = true (the ORM's own text), timeout = seconds of
+-- running, max_rows, max_bytes, no_cache, chunk = rows of a stream's chunk, kinds = array of kinds, one for each parameter (a text is
+-- then sent as that kind) }; nil for none.
+
+---@return op
+function pool:query(sql, access, params, n, options) end
+---@return op
+function pool:stream(sql, access, params, n, options) end
+--- rows: array of arrays, each with n places.
+---@return op
+function pool:many(sql, rows, n, options) end
+--- take: number of parameters, array of column names, array of kinds
+---@return op
+function pool:prepare(sql) end
+---@return op
+function pool:ping() end
+lease.query, lease.stream, lease.many, lease.prepare, lease.ping = pool.query, pool.stream, pool.many, pool.prepare, pool.ping
+
+-- ---- answers with rows: each takes the operation (see take) and gives nil, error on failure ----
+-- plan: { names = {...}, kinds = {...} } for the columns in order, or nil: what the server reports. A kind says what
+-- the cells become; kind null or a missing one: as they come. A cell that is not of its kind: error `data`, naming the column, never the value.
+-- For a stream: the chunk that is there (then core.more), or false at the end.
+
+---@return table[]?  rows keyed by column name; two columns of one name: error duplicate_column
+function core.rows(id, plan) end
+---@return table[]?, string[] names
+function core.arrays(id, plan) end
+---@return any  first column of the first row, nil if there is none; second value: whether there was a row
+function core.value(id, kind) end
+---@return any[]?  first column of all rows, mp.null for NULL
+function core.column(id, kind) end
+--- Objects: tables with plan.meta as metatable; for each, states[object] = an original (below) with batch as its batch.
+---@param plan {names: string[], kinds: integer[], meta: table}
+---@return table[]?
+function core.objects(id, plan, states, batch) end
+--- Ask a stream that gave a chunk for the next one; the same id shows up in ready again.
+function core.more(id) end
+
+-- ---- originals: what the database holds of one object, packed; freed with the object ----
+
+---@class moonpool.core.original : userdata
+---@field batch any
+local original = {}
+--- Pack the values that object has now for the plan's columns.
+---@return moonpool.core.original
+function core.original(object, plan, batch) end
+--- The places (1-based, in the plan's order) whose value in object is another one now. JSON by content.
+---@return integer[]?  nil when nothing changed
+function original:changed(object, plan) end
+---@return any value  of the column at that place, decoded
+function original:value(place, plan) end
+--- Put the original's values back into the object.
+function original:restore(object, plan) end
+
+-- ---- values: mp.decimal and so on. ----
+function core.decimal(x) end
+function core.date(x, month, day) end
+function core.time(x, minute, second, microsecond) end
+function core.datetime(x) end
+function core.interval(x) end
+function core.blob(s) end
+function core.array(t) end
+function core.now_datetime() end
+function core.uuid4() end
+function core.uuid7() end
+function core.json_encode(v) end
+function core.json_decode(s) end
+function core.show(v) end
+--- The kind of a Lua value as a name of core.kind, or nil: a number without fraction is int, a plain table json.
+function core.kind_of(v) end
+--- Turn v (a Lua value or its text) into the Lua value of that kind, exactly. nil, why when it is not one.
+---@param kind integer  ---@param v any  ---@return any value, string? why
+function core.convert(kind, v) end
+--- Round a decimal to a scale: nil when digits would be lost and exact is true.
+function core.quantize(decimal, scale, exact) end
+--- Characters of a UTF-8 text; nil and the offset (1-based) of the first bad byte or NUL when it is none.
+function core.text_length(s) end
+
+-- ---- the fake database, for specs ----
+--- Register a script (a text, see core/backend/fake.h; nil: forget it). core.pool{ backend = "fake", database = name } reaches
+--- it, "fake_file" is the same with a single writer. Raises bad_argument naming the line.
+---@param name string  ---@param script string?
+function core.fake(name, script) end
+--- What it was asked so far, in order: SQL texts and "(connect)" "(close)" "(cancel)" "(ping)" "(reset)".
+---@return string[], {connects: integer, sessions: integer, sessions_max: integer, cancels: integer, writers_max: integer}
+function core.fake_log(name) end
+
+return core

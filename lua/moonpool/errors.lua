@@ -1,0 +1,220 @@
+-- Error objects: tables with kind, message and the traceback of the place where they were raised.
+-- Knows the kinds and their families (the core's table), not who raises what.
+
+local core = require "moonpool.core"
+
+local errors = {}
+
+---@class moonpool.error
+---@field kind string            one word, as in api.md section 8
+---@field message string         names the thing, the value and the way out
+---@field retryable false|"transaction"|"connect"|"statement"
+---@field sent boolean           false: certainly nothing was executed
+---@field traceback string       starts at the user's line
+---@field cause any              the error behind this one
+---@field suppressed any[]?      errors that were met while this one was on its way
+local Error = { __name = "moonpool.error" }
+errors.metatable = Error
+
+local kinds = {} -- kind -> set of every name that mp.is answers for it
+local families = {} -- every name that mp.is knows
+for _, kind in ipairs(core.error_kinds()) do
+  kinds[kind.name] = { [kind.name] = true, [kind.family] = true, [kind.parent] = true }
+  families[kind.name], families[kind.family], families[kind.parent] = true, true, true
+end
+families[""] = nil
+errors.kinds = kinds
+
+-- ---- tracebacks ----
+
+-- Every file of the library lies below this; its frames at either end are of no interest to its user.
+local own_source = debug.getinfo(1, "S").source:match "^(@.*)errors%.lua$" or "@moonpool/"
+
+local function is_own(info)
+  return info.what == "C" or info.source:sub(1, #own_source) == own_source
+end
+
+local function place(info)
+  if info.what == "C" then
+    return "[C]"
+  end
+  return info.source:match "^[@=](.*)" or info.short_src
+end
+
+local function line_of(info)
+  local what
+  if info.what == "main" then
+    what = "main chunk"
+  elseif info.name then
+    what = (info.namewhat == "method" and "method '" or "function '") .. info.name .. "'"
+  elseif info.what == "C" then
+    what = "?"
+  else
+    what = "function <" .. place(info) .. ":" .. info.linedefined .. ">"
+  end
+  if info.currentline > 0 then
+    return "\t" .. place(info) .. ":" .. info.currentline .. ": in " .. what
+  end
+  return "\t" .. place(info) .. ": in " .. what
+end
+
+local function text_of(frames)
+  local lines = {}
+  local first, last = 1, #frames
+  while first <= last and is_own(frames[first]) do
+    first = first + 1
+  end
+  while last >= first and is_own(frames[last]) do
+    last = last - 1
+  end
+  for i = first, last do
+    if last - first < 22 or i < first + 11 or i > last - 11 then
+      lines[#lines + 1] = line_of(frames[i])
+    elseif i == first + 11 then
+      lines[#lines + 1] = "\t..."
+    end
+  end
+  return table.concat(lines, "\n")
+end
+
+--- The stack of the caller as text, from the user's first line to the user's last.
+---@return string  one line for each function, `\tfile:line: in ...`; empty when no user's function runs
+function errors.traceback()
+  local frames = {}
+  local level = 2
+  local info = debug.getinfo(level, "Sln")
+  while info do
+    frames[#frames + 1] = info
+    level = level + 1
+    info = debug.getinfo(level, "Sln")
+  end
+  return text_of(frames)
+end
+
+--- Is the function at this level (1: the caller) the library's own, or a C function?
+---@param level integer  ---@return boolean
+function errors.is_own_level(level)
+  local info = debug.getinfo(level + 1, "S")
+  return info ~= nil and is_own(info)
+end
+
+--- The same for a coroutine that does not run.
+---@param thread thread  ---@return string
+function errors.traceback_of(thread)
+  local frames = {}
+  local level = 0
+  local info = debug.getinfo(thread, level, "Sln")
+  while info do
+    frames[#frames + 1] = info
+    level = level + 1
+    info = debug.getinfo(thread, level, "Sln")
+  end
+  return text_of(frames)
+end
+
+-- ---- making and raising ----
+
+function Error:__tostring()
+  return (tostring(self.kind) .. ": " .. tostring(self.message)):gsub("%s*[\r\n]+%s*", " ")
+end
+
+local function finish(err)
+  err.retryable = err.retryable or false
+  err.traceback = err.traceback or errors.traceback()
+  return setmetatable(err, Error)
+end
+
+--- An error object whose traceback is that of the caller.
+---@param kind string  ---@param message string  ---@param fields table?  further fields, taken over
+---@return moonpool.error
+function errors.new(kind, message, fields)
+  if kinds[kind] == nil then
+    error("no error kind " .. tostring(kind), 2)
+  end
+  local err = {}
+  for key, value in pairs(fields or err) do
+    err[key] = value
+  end
+  err.kind, err.message = kind, message
+  err.sent = err.sent or false
+  return finish(err)
+end
+
+--- Raise a new error object.
+---@param kind string  ---@param message string  ---@param fields table?
+---@return any  never
+function errors.raise(kind, message, fields)
+  return error(errors.new(kind, message, fields), 0)
+end
+
+--- Make the plain table that a function of the core gave back an error object.
+---@param err table  ---@return moonpool.error
+function errors.from_core(err)
+  return finish(err)
+end
+
+--- Raise what a function of the core gave back.
+---@param err table  ---@return any  never
+function errors.raise_core(err)
+  return error(finish(err), 0)
+end
+
+--- Is it one of our errors?
+---@param err any  ---@return boolean
+function errors.is_error(err)
+  return type(err) == "table" and type(rawget(err, "kind")) == "string" and kinds[rawget(err, "kind")] ~= nil
+end
+
+--- mp.is: is it an error of this kind, or of a kind of this family?
+---@param err any  ---@param name string  a kind or a family
+---@return boolean  raises bad_argument for a name that is neither
+function errors.is(err, name)
+  if not families[name] then
+    errors.raise("bad_argument", "mp.is: " .. tostring(name) .. " is neither a kind nor a family of errors")
+  end
+  return errors.is_error(err) and kinds[err.kind][name] == true
+end
+
+--- Note an error that was met while err was on its way; only error objects can keep it.
+---@param err any  ---@param other any
+function errors.suppress(err, other)
+  if errors.is_error(err) and err ~= other then
+    err.suppressed = err.suppressed or {}
+    err.suppressed[#err.suppressed + 1] = other
+  end
+end
+
+--- The whole story for standard error: the line, the traceback, causes and suppressed errors.
+---@param err any  ---@param traceback string?  where an error that is no error object was raised
+---@return string
+function errors.report(err, traceback)
+  local lines = {}
+  local function add(what, indent)
+    local where = traceback
+    lines[#lines + 1] = indent .. tostring(what)
+    if errors.is_error(what) then
+      where = what.traceback
+    end
+    if where and where ~= "" then
+      lines[#lines + 1] = indent .. "stack traceback:"
+      lines[#lines + 1] = where
+    end
+    if errors.is_error(what) then
+      if what.cause ~= nil then
+        lines[#lines + 1] = indent .. "caused by"
+        add(what.cause, indent .. "  ")
+      end
+      for _, other in ipairs(what.suppressed or {}) do
+        lines[#lines + 1] = indent .. "meanwhile"
+        add(other, indent .. "  ")
+      end
+    end
+    traceback = nil -- of the first only
+  end
+  add(err, "")
+  return table.concat(lines, "\n")
+end
+
+core.set_error_maker(errors.new)
+
+return errors

@@ -1,0 +1,253 @@
+-- Who holds what and who waits for what: finds waits that would never end, before they begin.
+-- A key is anything that only so many contexts can hold at once: a pool, the writer of a file, a module that
+-- is being loaded. A context makes progress unless it waits for a task that does not, or for a key of
+-- which every holder does not. Looked at only when somebody is about to wait.
+
+local core = require "moonpool.core"
+local errors = require "moonpool.errors"
+local scheduler = require "moonpool.runtime.scheduler"
+
+local done = core.done
+local PARKED = scheduler.PARKED
+
+local holders = {}
+
+local held = setmetatable({}, { __mode = "k" }) -- key -> { n = contexts, by = { context -> how often } }
+local waiters = setmetatable({}, { __mode = "k" }) -- key -> set of contexts that wait for it
+
+--- The running context holds the key (once more).
+---@param key table
+function holders.hold(key)
+  local context = scheduler.current
+  local of_key = held[key]
+  if of_key == nil then
+    of_key = { n = 0, by = {} }
+    held[key] = of_key
+  end
+  local times = of_key.by[context]
+  if times == nil then
+    of_key.n = of_key.n + 1
+  end
+  of_key.by[context] = (times or 0) + 1
+  context.holds = context.holds or {}
+  context.holds[key] = true
+end
+
+local function drop(context, key, times)
+  local of_key = held[key]
+  local left = of_key and of_key.by[context]
+  if left == nil then
+    return
+  elseif left > times then
+    of_key.by[context] = left - times
+    return
+  end
+  of_key.by[context] = nil
+  of_key.n = of_key.n - 1
+  if of_key.n == 0 then
+    held[key] = nil
+  end
+  context.holds[key] = nil
+end
+
+--- The context that held the key gives it back (one time). Holding nothing is fine.
+---@param key table  ---@param context table?  the holder; nil: the running one
+function holders.unhold(key, context)
+  drop(context or scheduler.current, key, 1)
+end
+
+--- A context has ended: it holds nothing any more.
+function holders.forget(context)
+  for key in pairs(context.holds or {}) do
+    drop(context, key, math.huge)
+  end
+end
+
+-- ---- the graph ----
+
+-- Calls see(other) for each context that this one's progress may depend on.
+local function each_dependency(context, see)
+  if context.waits_task then
+    see(context.waits_task)
+  end
+  for task in pairs(context.waits_tasks or {}) do
+    see(task)
+  end
+  if context.waits_group then
+    for task in pairs(scheduler.tasks) do
+      if task.group == context.waits_group then
+        see(task)
+      end
+    end
+  end
+  local key = context.waits_key
+  if key ~= nil then
+    for holder in pairs(held[key] and held[key].by or {}) do
+      see(holder)
+    end
+    for waiter in pairs(waiters[key] or {}) do
+      see(waiter)
+    end
+  end
+end
+
+-- Has the wait of this context been answered already, although it has not run since?
+local function is_granted(context)
+  return context.waits and context.waits ~= PARKED and done(context.waits)
+end
+
+local function key_comes_free(context, live)
+  local key = context.waits_key
+  local of_key = held[key]
+  if of_key == nil or of_key.n < context.waits_limit then
+    return true
+  end
+  for holder in pairs(of_key.by) do
+    if live[holder] then
+      return true
+    end
+  end
+  for waiter in pairs(waiters[key] or {}) do
+    if waiter ~= context and is_granted(waiter) then
+      return true
+    end
+  end
+  return false
+end
+
+local function all_live(context, live)
+  for task in pairs(context.waits_tasks or scheduler.tasks) do
+    if not live[task] and (context.waits_tasks or task.group == context.waits_group) then
+      return false
+    end
+  end
+  return true
+end
+
+local function progresses(context, live)
+  if context.ended or not context.waits or is_granted(context) then
+    return true
+  elseif context.waits_task then
+    return live[context.waits_task]
+  elseif context.waits_tasks or context.waits_group then
+    return all_live(context, live)
+  elseif context.waits_key ~= nil then
+    return key_comes_free(context, live)
+  end
+  return true -- a timer, a statement: the loop wakes it
+end
+
+-- The contexts that can never go on if this one waits, it first; nil when it will be woken.
+local function find_stuck(context)
+  local seen, all = { [context] = true }, { context }
+  local function see(other)
+    if not seen[other] then
+      seen[other] = true
+      all[#all + 1] = other
+    end
+  end
+  local at = 1
+  while all[at] do
+    each_dependency(all[at], see)
+    at = at + 1
+  end
+  local live = {}
+  local changed = true
+  while changed do
+    changed = false
+    for _, other in ipairs(all) do
+      if not live[other] and progresses(other, live) then
+        live[other], changed = true, true
+      end
+    end
+    if live[context] then
+      return nil
+    end
+  end
+  local stuck = {}
+  for _, other in ipairs(all) do
+    if not live[other] then
+      stuck[#stuck + 1] = other
+    end
+  end
+  return stuck
+end
+
+function holders.name_of(context)
+  return context.number == 0 and "the main chunk" or "task " .. context.number
+end
+
+local function described(key)
+  local meta = getmetatable(key)
+  return type(meta) == "table" and rawget(meta, "__tostring") and tostring(key) or "a connection"
+end
+
+local function wait_text(context)
+  if context.waits_task then
+    return "for " .. holders.name_of(context.waits_task)
+  elseif context.waits_tasks or context.waits_group then
+    return "for its tasks"
+  end
+  return "for " .. described(context.waits_key)
+end
+
+local function traceback_of(context)
+  if context == scheduler.current then
+    return errors.traceback()
+  end
+  return context.co and errors.traceback_of(context.co) or ""
+end
+
+local function raise_deadlock(stuck)
+  local parts, tasks = {}, {}
+  for i, context in ipairs(stuck) do
+    parts[i] = holders.name_of(context) .. " waits " .. wait_text(context)
+    tasks[i] = { name = parts[i], traceback = traceback_of(context) }
+  end
+  local message = table.concat(parts, ", ") .. ": nobody can go on. Finish what holds it (a transaction, a connection)"
+    .. " before waiting, or allow more connections (pool = { max = n })"
+  return errors.raise("pool_deadlock", message, { tasks = tasks })
+end
+
+-- ---- waiting with the check ----
+
+local function clear(context)
+  context.waits_task, context.waits_tasks, context.waits_key, context.waits_limit = nil, nil, nil, nil
+end
+
+--- The running context is about to wait as its fields waits_task, waits_tasks or waits_key and waits_limit say.
+--- Raises `pool_deadlock` when that wait could never end; the fields are empty again then.
+function holders.check(context)
+  context.waits = PARKED
+  local stuck = find_stuck(context)
+  context.waits = false
+  if stuck then
+    local ok, err = pcall(raise_deadlock, stuck)
+    clear(context)
+    return error(ok or err, 0)
+  end
+end
+
+--- Note that the running context waits for the key, of which `limit` contexts may have one. Raises `pool_deadlock`.
+---@param key table  ---@param limit integer
+function holders.begin_wait(key, limit)
+  local context = scheduler.current
+  context.waits_key, context.waits_limit = key, limit
+  holders.check(context)
+  waiters[key] = waiters[key] or {}
+  waiters[key][context] = true
+end
+
+--- It does not wait any more, whatever came of it.
+function holders.end_wait(context)
+  local key = context.waits_key
+  clear(context)
+  if key ~= nil and waiters[key] then
+    waiters[key][context] = nil
+    if next(waiters[key]) == nil then
+      waiters[key] = nil
+    end
+  end
+end
+
+return holders
