@@ -1,0 +1,177 @@
+-- mp.atomic, mp.atomic.wrap, mp.on_commit, db:atomic and db:begin: the ways to ask for a transaction. Reads
+-- their arguments; what a block does is in block.lua.
+
+local block = require "moonpool.atomic.block"
+local database_of = require "moonpool.database.database"
+local errors = require "moonpool.errors"
+local handle = require "moonpool.atomic.handle"
+local holding = require "moonpool.database.holding"
+local registry = require "moonpool.database.registry"
+local runtime = require "moonpool.runtime"
+local transaction = require "moonpool.database.transaction"
+local vocabulary = require "moonpool.vocabulary"
+
+local atomic = {}
+
+local levels = { ["read committed"] = true, ["repeatable read"] = true, serializable = true }
+
+local function bad(message)
+  return errors.raise("bad_argument", message)
+end
+
+local checks = {}
+
+function checks.isolation(level)
+  local plain = type(level) == "string" and level:lower():gsub("_", " ")
+  if not levels[plain] then
+    bad("isolation is \"read committed\", \"repeatable read\" or \"serializable\", not " .. vocabulary.quoted(level))
+  end
+  return plain
+end
+
+local function flag(name)
+  return function(value)
+    if type(value) ~= "boolean" then
+      bad(name .. " is true or false, not " .. vocabulary.quoted(value))
+    end
+    return value
+  end
+end
+
+checks.read_only = flag "read_only"
+checks.durable = flag "durable"
+
+function checks.retry(times)
+  if type(times) ~= "number" or times < 0 or times % 1 ~= 0 then
+    bad("retry is how many times more the block may run: a whole number, not " .. vocabulary.quoted(times))
+  end
+  return times > 0 and times or nil
+end
+
+checks.database = registry.db
+
+local function check(options, allowed)
+  local found = {}
+  for name, value in pairs(options) do
+    if not checks[name] or not allowed[name] then
+      return errors.raise("unknown_option", "no option " .. tostring(name) .. " for a transaction" .. vocabulary.suggest(name, allowed))
+    end
+    found[name] = checks[name](value)
+  end
+  return found
+end
+
+local FOR_BLOCK = { database = true, isolation = true, read_only = true, retry = true, durable = true }
+local FOR_DATABASE = { isolation = true, read_only = true, retry = true, durable = true }
+local FOR_BEGIN = { isolation = true, read_only = true, durable = true }
+
+local function check_function(fn)
+  local meta = getmetatable(fn)
+  if type(fn) ~= "function" and not (type(meta) == "table" and meta.__call) then
+    bad("mp.atomic takes a function, not " .. (fn == nil and "nil" or "a " .. type(fn)) .. ": mp.atomic(function(tx) ... end)")
+  end
+end
+
+-- (fn), (name, fn), (database, fn), (options, fn)
+local function read(first, second)
+  if type(first) == "function" and second == nil then
+    return registry.db(), nil, first
+  elseif type(first) == "string" or database_of.is(first) then
+    check_function(second)
+    return registry.db(first), nil, second
+  elseif type(first) == "table" and second ~= nil then
+    check_function(second)
+    local options = check(first, FOR_BLOCK)
+    return options.database or registry.db(), options, second
+  end
+  check_function(first)
+  return registry.db(), nil, first
+end
+
+--- Run fn in a transaction: commits at its end, rolls back on an error.
+---@param first function|string|table fn, or a database, or options: database isolation read_only retry durable
+---@param second function?
+---@return any ... what fn returns
+--- Raises what fn raises; in_failed_transaction, durable, commit_unknown and what a commit can fail with; busy, pool errors.
+function atomic.run(_, first, second)
+  local database, options, fn = read(first, second)
+  return block.run(database, options, fn, true)
+end
+
+--- A function that runs fn in a transaction, with the arguments it is given.
+---@param first function|string|table
+---@param second function?
+---@return function
+function atomic.wrap(first, second)
+  local fn = second or first
+  check_function(fn)
+  if second ~= nil and type(first) == "table" and not database_of.is(first) then
+    check(first, FOR_BLOCK) -- a wrong option is told here, where it is written
+  end
+  return function(...)
+    if second == nil then
+      return block.run(registry.db(), nil, fn, false, ...)
+    end
+    local database, options = read(first, fn)
+    return block.run(database, options, fn, false, ...)
+  end
+end
+
+--- Run fn after the commit of the transaction that the task is in; at once where there is none.
+---@param fn fun()
+function atomic.on_commit(fn)
+  if type(fn) ~= "function" then
+    return bad("mp.on_commit takes a function, not a " .. type(fn))
+  end
+  local frame = transaction.current()
+  if frame == nil then
+    fn()
+  else
+    frame.committed = frame.committed or {}
+    frame.committed[#frame.committed + 1] = fn
+  end
+end
+
+local Database = database_of.methods
+
+--- db:atomic(fn), db:atomic(options, fn)
+function Database:atomic(first, second)
+  if second ~= nil then
+    check_function(second)
+    if type(first) ~= "table" then
+      return bad("db:atomic takes a table of options before its function, not a " .. type(first))
+    end
+    return block.run(self, check(first, FOR_DATABASE), second, true)
+  end
+  check_function(first)
+  return block.run(self, nil, first, true)
+end
+
+-- A transaction by hand that its task did not end.
+local Abandoned = {}
+Abandoned.__index = Abandoned
+
+function Abandoned:abandon()
+  local frame = self.frame
+  if not frame.over and not pcall(transaction.rollback, frame) and not frame.over then
+    holding.release(frame.database, frame.lease)
+  end
+end
+
+--- A transaction by hand: tx:commit(), tx:rollback(); rolled back if neither. It holds for the task until it ends.
+---@param options {isolation: string?, read_only: boolean?, durable: boolean?}?
+---@return moonpool.transaction
+--- Raises durable, concurrency, busy, pool errors.
+function Database:begin(options)
+  local frame = transaction.begin(self, options and check(options, FOR_BEGIN))
+  local tx = handle.new(frame)
+  if frame.parent == nil then
+    frame.watch = setmetatable({ frame = frame }, Abandoned)
+    holding.watch(runtime.current(), frame.watch)
+  end
+  return tx
+end
+
+atomic.atomic = setmetatable({ wrap = atomic.wrap }, { __call = atomic.run, __name = "mp.atomic" })
+
+return atomic

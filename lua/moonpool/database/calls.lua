@@ -1,0 +1,122 @@
+-- The calls with SQL text: execute, fetch_all and the others. The same for a database, for a connection of one's own
+-- and for a prepared statement: `self` says in place() where they run.
+
+local core = require "moonpool.core"
+local copy = require "moonpool.database.copy"
+local errors = require "moonpool.errors"
+local placeholder = require "moonpool.database.placeholder"
+local statement = require "moonpool.database.statement"
+local stream = require "moonpool.database.stream"
+
+local calls = {}
+
+local read, bind, run = placeholder.read, placeholder.bind, statement.run
+local select = select
+
+local function ask(self, take, sql, ...)
+  local database, lease = self:place()
+  local found = read(database.dialect, sql)
+  local params, n = bind(found, select("#", ...), ...)
+  return run(database, lease, found.sql, found.access, params, n, database.query_options, take)
+end
+
+--- Run a statement that gives no rows.
+---@param sql string
+---@param ... any one value for each placeholder, or a table for :name
+---@return integer affected rows
+--- Raises the database's errors, bad_parameters, unsupported (BEGIN and the like), concurrency, pool_deadlock.
+function calls:execute(sql, ...)
+  return (ask(self, core.take, sql, ...))
+end
+
+--- All rows, each keyed by column name; NULL is absent.
+---@return table[]
+--- Raises like execute, and duplicate_column.
+function calls:fetch_all(sql, ...)
+  return (ask(self, core.rows, sql, ...))
+end
+
+--- The first row or nil.
+---@return table?
+--- Raises like fetch_all.
+function calls:fetch_one(sql, ...)
+  return ask(self, core.rows, sql, ...)[1]
+end
+
+--- The first column of the first row, or nil.
+---@return any
+--- Raises like execute.
+function calls:fetch_val(sql, ...)
+  return (ask(self, core.value, sql, ...))
+end
+
+--- All rows as arrays, and the column names in order. NULL leaves its place empty.
+---@return table[], string[]
+--- Raises like execute.
+function calls:fetch_arrays(sql, ...)
+  return ask(self, core.arrays, sql, ...)
+end
+
+--- Run a statement once for each row of values, all or nothing.
+---@param sql string
+---@param rows table[] an array of arrays, or of tables for :name
+---@return integer affected rows
+--- Raises like execute.
+function calls:execute_many(sql, rows)
+  local database, lease = self:place()
+  local found = read(database.dialect, sql)
+  if type(rows) ~= "table" then
+    return errors.raise("bad_argument", "execute_many takes an array of rows, not a " .. type(rows))
+  end
+  local list, unpack = {}, unpack or table.unpack
+  for place, row in ipairs(rows) do
+    if type(row) ~= "table" then
+      return errors.raise("bad_parameters", "row " .. place .. " is no table")
+    elseif found.style == ":" then
+      list[place] = bind(found, 1, row)
+    else
+      -- an array's length does not show a NULL at its end: the statement knows how many there are
+      local beyond = table.maxn and table.maxn(row) or #row
+      list[place] = bind(found, math.max(found.arity, beyond), unpack(row, 1, math.max(found.arity, beyond)))
+    end
+  end
+  if list[1] == nil then
+    return 0
+  end
+  return copy.together(database, lease, function()
+    return statement.many(database, lease, found.sql, list, found.count, database.query_options)
+  end)
+end
+
+--- Rows one after the other, with flat memory: for row in db:stream(sql, ...) do. Leaving the loop stops the statement.
+---@return moonpool.stream
+--- Raises like fetch_all, also from the loop.
+function calls:stream(sql, ...)
+  local database, lease = self:place()
+  local found = read(database.dialect, sql)
+  local params, n = bind(found, select("#", ...), ...)
+  return stream.loop(stream.open(database, lease, found.sql, found.access, params, n, database.query_options, core.rows))
+end
+
+--- Write many rows into a table, all or nothing, the fastest way that the database has.
+---@param table_name string
+---@param columns string[]
+---@param source table[]|fun(): table? an array of arrays or an iterator that gives them
+---@return integer rows
+--- Raises like execute.
+function calls:copy_in(table_name, columns, source)
+  local database, lease = self:place()
+  return copy.into(database, lease, table_name, columns, source)
+end
+
+--- The rows of a statement or of a table, streamed: for row in db:copy_out("books") do.
+---@return moonpool.stream
+--- Raises like stream.
+function calls:copy_out(sql_or_table)
+  if type(sql_or_table) == "string" and not sql_or_table:find("%s") then
+    sql_or_table = "SELECT * FROM " .. copy.table_name(self:place(), sql_or_table)
+  end
+  return self:stream(sql_or_table)
+end
+
+return calls

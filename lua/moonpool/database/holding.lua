@@ -1,0 +1,266 @@
+-- Connections that are held for longer than one statement: by a transaction, a stream, db:connect().
+-- Acquires them, keeps the account of who holds what (for pool_deadlock and leak_after), and gives
+-- them back. Knows nothing of what is done on them.
+
+local core = require "moonpool.core"
+local errors = require "moonpool.errors"
+local runtime = require "moonpool.runtime"
+
+local holding = {}
+
+local await, await_cleanup = runtime.await, runtime.await_cleanup
+
+-- All handles on one file share its writer, so they share the key for it.
+local writers = setmetatable({}, { __mode = "v" })
+
+-- Something that only so many can hold at once, named for messages.
+local Key = {}
+
+function Key:__tostring()
+  return self.name
+end
+
+local function key(name)
+  return setmetatable({ name = name }, Key)
+end
+
+local function name_of(task)
+  return task.number == 0 and "the main chunk" or "task " .. task.number
+end
+
+--- What a database's holders and waiters are counted by. A writer of a file holds the file's one writing place and the
+--- connection that is kept for it; with a single connection everybody waits for that one.
+function holding.prepare(database)
+  local pool, path = database.options.pool, database.options.database
+  database.readers = key((pool.max == 1 and "the connection to " or "a connection to ") .. tostring(database))
+  database.readers_max = pool.max
+  database.writer = database.readers
+  database.writers_max = pool.max
+  if database.dialect == "sqlite" and path == ":memory:" then
+    database.readers.name = "the only connection of :memory:"
+    database.readers_max, database.writers_max = 1, 1
+  elseif database.dialect == "sqlite" and pool.max > 1 then
+    path = path:gsub("^%./+", "")
+    writers[path] = writers[path] or key("the writer of " .. tostring(database))
+    database.writer, database.writers_max = writers[path], 1
+    database.readers_max = pool.max - 1
+  end
+  database.held_n = 0
+  database.holds = setmetatable({}, { __mode = "k" })
+end
+
+-- Raise what the core answered, as an error object.
+function holding.fail(problem, sql)
+  local err = errors.from_core(problem)
+  if sql and err.sql == nil then
+    err.sql = sql
+  end
+  return error(err, 0)
+end
+
+--- Wait for an operation that needs a connection, or the writer, which others may hold.
+---@param waits boolean what pool:would_wait said before the operation was started
+function holding.await(database, op, access, waits)
+  if not waits then
+    return await(op)
+  elseif access == "write" then
+    return runtime.await_for(op, database.writer, database.writers_max)
+  end
+  return runtime.await_for(op, database.readers, database.readers_max)
+end
+
+--- Would a statement with this access have to wait for somebody who holds a connection? Asked of
+--- the core only where somebody does.
+function holding.would_wait(database, access)
+  return database.held_n > 0 and database.pool:would_wait(access or "read")
+end
+
+--- The pause before another attempt, or false when there is to be none: only connecting, and
+--- statements of which no byte was sent, are tried again.
+function holding.pause(database, problem, attempt)
+  local retry = database.options.retry
+  if problem.sent or attempt >= retry.attempts then
+    return false
+  elseif problem.retryable ~= "connect" and problem.retryable ~= "statement" then
+    return false
+  end
+  -- half of it is chance, so that those who failed together do not come back together
+  return retry.backoff * 2 ^ (attempt - 1) * (0.5 + math.random() / 2)
+end
+
+local function report_leaks(database)
+  local limit = database.options.pool.leak_after
+  local now = core.now()
+  for lease, hold in pairs(database.holds) do
+    if not hold.reported and now - hold.since >= limit then
+      hold.reported = true
+      io.stderr:write(("moonpool: %s is held for %.1f s by %s, taken at %s\n"):format(
+        hold.what, now - hold.since, name_of(hold.task), hold.caller or "an unknown place"))
+      database.holds[lease] = hold
+    end
+  end
+end
+
+--- A connection of one's own, ready for use: on_connect has run on a new one.
+---@param database table
+---@param access "read"|"write"
+---@return userdata lease
+--- Raises pool and connection errors, pool_deadlock, cancelled, and what on_connect raises.
+function holding.acquire(database, access)
+  local attempt = 1
+  while true do
+    if database.options.pool.leak_after then
+      report_leaks(database)
+    end
+    local waits = holding.would_wait(database, access)
+    local lease, op = database.pool:acquire(access)
+    local ok, err = pcall(holding.await, database, op, access, waits)
+    if not ok then
+      lease:release()
+      return error(err, 0)
+    end
+    local fresh, problem = core.take(op)
+    if fresh == nil then
+      local pause = holding.pause(database, problem, attempt)
+      if not pause then
+        if database.options.pool.leak_after then
+          report_leaks(database)
+        end
+        return holding.fail(problem)
+      end
+      attempt = attempt + 1
+      runtime.sleep(pause)
+    elseif fresh and database.on_fresh then
+      ok, err = pcall(database.on_fresh, lease)
+      if not ok then
+        lease:destroy()
+        return error(err, 0)
+      end
+      return lease
+    else
+      return lease
+    end
+  end
+end
+
+--- Note that the calling task keeps the lease for a while.
+---@param what string for messages: "a transaction"
+function holding.hold(database, lease, access, what)
+  local hold = { access = access, what = what, task = runtime.current() }
+  if database.options.pool.leak_after then
+    hold.since, hold.caller = core.now(), errors.traceback():match("^%s*(.-:%d+):")
+  end
+  database.holds[lease] = hold
+  database.held_n = database.held_n + 1
+  runtime.hold(access == "write" and database.writer or database.readers)
+end
+
+--- Give a held lease back. Twice is fine.
+function holding.release(database, lease)
+  local hold = database.holds[lease]
+  if hold then
+    if hold.since then
+      report_leaks(database)
+    end
+    database.holds[lease] = nil
+    database.held_n = database.held_n - 1
+    runtime.unhold(hold.access == "write" and database.writer or database.readers, hold.task)
+  end
+  lease:release()
+end
+
+--- What the calling task has of a database: its transaction's frame, the streams it reads.
+---@return table|nil
+function holding.of(database, task)
+  return task.locals[database]
+end
+
+--- The same, made if there is nothing yet.
+function holding.open(database, task)
+  local held = task.locals[database]
+  if held == nil then
+    held = { database = database, task = task, streams = 0 }
+    task.locals[database] = held
+  end
+  return held
+end
+
+--- Forget it again when nothing is left in it.
+function holding.tidy(held)
+  if held.frame == nil and held.lease == nil and held.streams == 0 then
+    held.task.locals[held.database] = nil
+  end
+end
+
+local OPEN = {} -- key of task.locals: what the task has open
+
+--- When the task ends with `thing` still open, thing:abandon() is called. Things are not kept alive by it.
+function holding.watch(task, thing)
+  local open = task.locals[OPEN]
+  if open == nil then
+    open = setmetatable({}, { __mode = "k" })
+    task.locals[OPEN] = open
+    runtime.on_end(task, function()
+      local left = {}
+      for one in pairs(open) do
+        left[#left + 1] = one
+      end
+      for _, one in ipairs(left) do
+        one:abandon()
+      end
+    end)
+  end
+  open[thing] = true
+end
+
+function holding.unwatch(task, thing)
+  local open = task.locals[OPEN]
+  if open then
+    open[thing] = nil
+  end
+end
+
+--- A branch of gather or map must not go round the transaction of a task that waits for it.
+--- Raises concurrency.
+function holding.guard(database, task)
+  local parent = task.branch_of
+  while parent do
+    local held = parent.locals[database]
+    if held and held.frame then
+      return errors.raise("concurrency", name_of(task) .. " uses " .. tostring(database) .. " while " .. name_of(parent)
+        .. ", which waits for it, holds a transaction there, and would not be part of it: use tx:gather(...) (same transaction, one after "
+        .. "the other), mp.spawn (meant to be apart), or gather outside of the transaction")
+    end
+    parent = parent.branch_of
+  end
+end
+
+--- Handles belong to the task that made them.
+--- Raises concurrency, naming both tasks.
+function holding.owned(handle, what)
+  local task = runtime.current()
+  if handle.task ~= task then
+    return errors.raise("concurrency", what .. " belongs to " .. name_of(handle.task) .. " and was used by "
+      .. name_of(task) .. ": open one in each task")
+  end
+  return task
+end
+
+-- ---- the statements of transactions ----
+
+--- Wait for BEGIN, COMMIT and so on. Clean-up and commits are waited for to their end, also by a cancelled task.
+---@return table? problem
+function holding.settle(op, cleanup)
+  if cleanup then
+    await_cleanup(op)
+  else
+    await(op)
+  end
+  local ok, problem = core.take(op)
+  if not ok then
+    return problem
+  end
+  return nil
+end
+
+return holding

@@ -1,0 +1,271 @@
+-- The options of a database: which there are, what they take, and their defaults.
+-- Turns a URL or a table into one checked table. An option that the dialect has no use for is refused, never ignored.
+
+local errors = require "moonpool.errors"
+local url = require "moonpool.database.url"
+local vocabulary = require "moonpool.vocabulary"
+
+local options = {}
+
+-- What an option takes. from_text: a URL's query parameters are texts.
+local takes = {}
+
+function takes.text(value)
+  return type(value) == "string" and not value:find("\0", 1, true) and value or nil, "a string without NUL"
+end
+
+function takes.number(value)
+  value = tonumber(value)
+  return value and value >= 0 and value or nil, "a number of seconds or of milliseconds, 0 or more"
+end
+
+function takes.seconds(value)
+  value = tonumber(value)
+  return value and value > 0 and value or nil, "a number of seconds greater than 0"
+end
+
+function takes.count(value)
+  value = tonumber(value)
+  return value and value >= 0 and value % 1 == 0 and value < 2 ^ 31 and value or nil, "a whole number, 0 or more"
+end
+
+function takes.some(value)
+  value = takes.count(value)
+  return value ~= 0 and value or nil, "a whole number, 1 or more"
+end
+
+function takes.flag(value)
+  if value == "true" or value == "1" then
+    return true
+  elseif value == "false" or value == "0" then
+    return false
+  elseif type(value) == "boolean" then
+    return value
+  end
+  return nil, "true or false"
+end
+
+takes["function"] = function(value)
+  return type(value) == "function" and value or nil, "a function"
+end
+
+function takes.secret(value)
+  if type(value) == "function" then
+    return value
+  end
+  return takes.text(value) or nil, "a string or a function that gives one"
+end
+
+function takes.echo(value)
+  if type(value) == "function" then
+    return value
+  end
+  local flag = takes.flag(value)
+  return flag, "true, false or a function that takes a line"
+end
+
+local pool = {
+  min = { "count", default = 1 },
+  max = { "some", default = 10 },
+  timeout = { "seconds", default = 30 },
+  max_idle = { "number", default = 300 },
+  max_lifetime = { "number", default = 3600 },
+  max_uses = { "count" },
+  pipeline = { "flag", only = "postgres", why = "only PostgreSQL has a pipeline" },
+  leak_after = { "seconds" },
+}
+
+local retry = {
+  attempts = { "some", default = 3 },
+  backoff = { "number", default = 0.1 },
+}
+
+local known = {
+  url = { "text" },
+  dialect = { "text" },
+  host = { "text", server = true },
+  port = { "some", server = true },
+  user = { "text", server = true },
+  password = { "secret", server = true },
+  database = { "text" },
+  pool = { table = pool },
+  statement_cache = { "count", default = 100 },
+  connect_timeout = { "seconds", default = 10 },
+  command_timeout = { "seconds" },
+  retry = { table = retry },
+  echo = { "echo", default = false },
+  slow_ms = { "number" },
+  on_connect = { "function" },
+  max_rows = { "some" },
+  max_bytes = { "some" },
+  mode = { "text", only = "sqlite", why = "only a SQLite file is opened in a mode", one_of = { ro = true, rw = true, rwc = true } },
+  tls = { unsupported = "SQLite has no connection to encrypt, and the databases that do are not built yet" },
+  pooler = { unsupported = "SQLite has no pooler in front of it, and the databases that may are not built yet" },
+  replicas = { unsupported = "replicas are not built yet" },
+  router = { unsupported = "routing between databases is not built yet: name the database with using(...) or the entity's database" },
+  session_methods = { unsupported = "sessions are not built yet" },
+}
+
+local dialects = { mysql = "mariadb", postgresql = "postgres", sqlite3 = "sqlite" }
+local all_dialects = { sqlite = true, postgres = true, mariadb = true, mysql = true, yugabyte = true, fake = true, fake_file = true }
+local built = { sqlite = true, fake = true, fake_file = true }
+local default_ports = { yugabyte = 5433 }
+
+local function check_one(path, spec, value)
+  if spec.unsupported then
+    return errors.raise("unsupported", "option " .. path .. ": " .. spec.unsupported)
+  end
+  local taken, wants = takes[spec[1]](value)
+  if taken == nil then
+    return errors.raise("bad_argument", "option " .. path .. " takes " .. wants)
+  end
+  if spec.one_of and not spec.one_of[taken] then
+    return errors.raise("bad_argument", "option " .. path .. ": no " .. vocabulary.quoted(taken)
+      .. vocabulary.suggest(taken, spec.one_of))
+  end
+  return taken
+end
+
+local function check_table(path, specs, given)
+  if type(given) ~= "table" then
+    return errors.raise("bad_argument", "option " .. path .. " takes a table")
+  end
+  local checked = {}
+  for name, value in pairs(given) do
+    local spec = specs[name]
+    if spec == nil then
+      return errors.raise("unknown_option", "no option " .. path .. "." .. tostring(name)
+        .. vocabulary.suggest(tostring(name), specs))
+    end
+    checked[name] = check_one(path .. "." .. name, spec, value)
+  end
+  return checked
+end
+
+local function fill(specs, checked)
+  for name, spec in pairs(specs) do
+    if checked[name] == nil then
+      checked[name] = spec.default
+    end
+  end
+  return checked
+end
+
+-- A URL's pool.max=5 is the option max of the table pool.
+local function unfold(given)
+  local flat = {}
+  for name, value in pairs(given) do
+    local group, inner = name:match("^(%l+)%.([%l_]+)$")
+    if group and known[group] and known[group].table then
+      flat[group] = flat[group] or {}
+      flat[group][inner] = value
+    else
+      flat[name] = value
+    end
+  end
+  return flat
+end
+
+local function merge(into, from)
+  for name, value in pairs(from) do
+    if type(value) == "table" and type(into[name]) == "table" then
+      merge(into[name], value)
+    else
+      into[name] = value
+    end
+  end
+  return into
+end
+
+-- The dialect's own rules.
+local function suit(checked, given)
+  local dialect = checked.dialect
+  for name, spec in pairs(known) do
+    if given[name] ~= nil and spec.only and spec.only ~= dialect then
+      errors.raise("unsupported", "option " .. name .. ": " .. spec.why)
+    elseif given[name] ~= nil and spec.server and dialect == "sqlite" then
+      errors.raise("unsupported", "option " .. name .. ": SQLite is a file, it has no " .. name)
+    end
+  end
+  for name, spec in pairs(pool) do
+    if given.pool and given.pool[name] ~= nil and spec.only and spec.only ~= dialect then
+      errors.raise("unsupported", "option pool." .. name .. ": " .. spec.why)
+    end
+  end
+  if checked.pool.min > checked.pool.max then
+    if given.pool and given.pool.min ~= nil then
+      errors.raise("bad_argument", "option pool.min is greater than pool.max")
+    end
+    checked.pool.min = checked.pool.max
+  end
+end
+
+--- Whether a table given to configure holds options, rather than databases by name.
+---@param given table
+---@return boolean
+function options.are(given)
+  for name in pairs(given) do
+    if known[name] then
+      return true
+    end
+  end
+  return false
+end
+
+--- Every option there is, for suggestions.
+---@return table<string, any>
+function options.names()
+  return known
+end
+
+--- Check what a database was configured with.
+---@param given string|table a URL, or options (a URL among them, which they override)
+---@return table options complete, with `pool` and `retry` tables
+--- Raises configuration, bad_argument, unknown_option, unsupported.
+function options.read(given, more)
+  if type(given) == "string" then
+    given = merge({ url = given }, more or {})
+  elseif type(given) ~= "table" then
+    return errors.raise("bad_argument", "a database is configured with a URL or a table of options, not with a " .. type(given))
+  end
+  if given.url ~= nil then
+    local location = check_one("url", known.url, given.url)
+    given = merge(unfold(url.parse(location)), given)
+  end
+
+  local checked = {}
+  for name, value in pairs(given) do
+    local spec = known[name]
+    if spec == nil then
+      return errors.raise("unknown_option", "no option " .. tostring(name) .. vocabulary.suggest(tostring(name), known))
+    elseif spec.table then
+      checked[name] = check_table(name, spec.table, value)
+    else
+      checked[name] = check_one(name, spec, value)
+    end
+  end
+  checked.url = nil
+
+  local dialect = checked.dialect
+  if dialect == nil then
+    return errors.raise("configuration", "the dialect is missing: give a url, or dialect = \"sqlite\"")
+  elseif not all_dialects[dialect] and not dialects[dialect] then
+    return errors.raise("configuration", "unknown dialect " .. vocabulary.quoted(dialect) .. vocabulary.suggest(dialect, all_dialects))
+  end
+  checked.port = checked.port or default_ports[dialect]
+  checked.dialect = dialect == "yugabyte" and "postgres" or dialects[dialect] or dialect
+  if not built[checked.dialect] then
+    return errors.raise("unsupported", "the dialect " .. checked.dialect .. " is not built yet: only sqlite is")
+  end
+
+  checked.pool = fill(pool, checked.pool or {})
+  checked.retry = fill(retry, checked.retry or {})
+  fill(known, checked)
+  if checked.database == nil and checked.dialect == "sqlite" then
+    checked.database = ":memory:"
+  end
+  suit(checked, given)
+  return checked
+end
+
+return options

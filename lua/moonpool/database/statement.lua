@@ -1,0 +1,200 @@
+-- Running one statement: on the connection where it belongs, with its retry and its record.
+-- This is the only way to a database. Which rows become what is the caller's: `take` is one of the core's functions.
+
+local core = require "moonpool.core"
+local errors = require "moonpool.errors"
+local event = require "moonpool.database.event"
+local holding = require "moonpool.database.holding"
+local runtime = require "moonpool.runtime"
+
+local statement = {}
+
+local await, current = runtime.await, runtime.current
+
+-- Column names of a constraint become field names where entities are known (set by the entity floor).
+statement.explain_error = nil
+
+local function fail(database, sql, problem)
+  local err = errors.from_core(problem)
+  err.sql = sql
+  if statement.explain_error and err.table then
+    statement.explain_error(database, err)
+  end
+  return err
+end
+
+-- The connection that a statement of this task belongs to; nil: any of the pool.
+local function place_of(database, task, access)
+  local held = task.locals[database]
+  if held then
+    local frame = held.frame
+    if frame then
+      return frame.lease, frame
+    end
+    -- the only connection is busy with a stream of this very task: its loop body runs there too
+    if held.streams > 0 and database.pool:would_wait(access or "read") then
+      for lease, hold in pairs(database.holds) do
+        if hold.task == task and hold.what == "a stream" then
+          return lease
+        end
+      end
+    end
+  end
+  if task.branch_of then
+    holding.guard(database, task)
+  end
+  return nil
+end
+
+-- One attempt on the pool where a connection has to be looked at before it is used.
+local function on_own_lease(database, record, sql, access, params, n, options, take, a, b, c)
+  local lease = holding.acquire(database, access or "read")
+  local ok, value, extra = pcall(function()
+    local op = lease:query(sql, access, params, n, options)
+    await(op)
+    if record then
+      return event.take(record, op, take, a, b, c)
+    end
+    return take(op, a, b, c)
+  end)
+  lease:release()
+  if not ok then
+    return error(value, 0)
+  end
+  return value, extra
+end
+
+local function attempt_once(database, lease, record, sql, access, params, n, options, take, a, b, c)
+  local op
+  if lease then
+    -- outside a transaction a write waits for the file's writer, which this very task may hold on another connection
+    local waits = database.held_n > 1 and access == "write" and lease:state() == "none"
+      and database.pool:would_wait("write")
+    op = lease:query(sql, access, params, n, options)
+    holding.await(database, op, "write", waits)
+  elseif database.on_fresh then
+    return on_own_lease(database, record, sql, access, params, n, options, take, a, b, c)
+  elseif database.held_n > 0 then
+    local waits = database.pool:would_wait(access or "read")
+    op = database.pool:query(sql, access, params, n, options)
+    holding.await(database, op, access, waits)
+  else
+    op = database.pool:query(sql, access, params, n, options)
+    await(op)
+  end
+  if record then
+    return event.take(record, op, take, a, b, c)
+  end
+  return take(op, a, b, c)
+end
+
+-- After a failure: try again where that is honest, or raise.
+local function recover(problem, frame, database, lease, record, sql, ...)
+  local attempt = 1
+  while true do
+    local pause = not lease and holding.pause(database, problem, attempt)
+    if not pause then
+      local err = fail(database, sql, problem)
+      if frame then
+        frame.failure = frame.failure or err
+      end
+      if problem.kind == "in_failed_transaction" and frame and frame.failure ~= err then
+        err.cause = err.cause or frame.failure
+      end
+      return error(err, 0)
+    end
+    attempt = attempt + 1
+    runtime.sleep(pause)
+    local value, extra = attempt_once(database, lease, record, sql, ...)
+    if value ~= nil or type(extra) ~= "table" then
+      return value, extra
+    end
+    problem = extra
+  end
+end
+
+local function perform(frame, database, lease, record, ...)
+  local value, extra = attempt_once(database, lease, record, ...)
+  if value == nil and type(extra) == "table" then
+    return recover(extra, frame, database, lease, record, ...)
+  end
+  return value, extra
+end
+
+local function observed(frame, database, lease, sql, access, params, n, ...)
+  local record = event.start(database, sql, n)
+  local ok, value, extra = pcall(perform, frame, database, lease, record, sql, access, params, n, ...)
+  if not ok then
+    record.error = value
+    event.finish(database, record)
+    return error(value, 0)
+  end
+  event.finish(database, record)
+  return value, extra
+end
+
+--- Run a statement and take its answer.
+---@param database table
+---@param lease userdata? a connection to run it on; nil: where the calling task's statements go
+---@param sql string with the server's own placeholders
+---@param access "read"|"write"|nil
+---@param params table
+---@param n integer
+---@param options table? of the core's query
+---@param take function core.rows, core.objects ...: called with the operation and a, b, c
+---@return any value, any extra what take gave
+--- Raises the database's errors, concurrency, pool_deadlock, cancelled.
+function statement.run(database, lease, sql, access, params, n, options, take, a, b, c)
+  local frame
+  if not lease then
+    lease, frame = place_of(database, current(), access)
+  end
+  if database.observers then
+    return observed(frame, database, lease, sql, access, params, n, options, take, a, b, c)
+  end
+  local value, extra = attempt_once(database, lease, nil, sql, access, params, n, options, take, a, b, c)
+  if value == nil and type(extra) == "table" then
+    return recover(extra, frame, database, lease, nil, sql, access, params, n, options, take, a, b, c)
+  end
+  return value, extra
+end
+
+--- Run one statement for many rows of parameters. It belongs into a transaction: the caller sees to that.
+---@return integer affected
+function statement.many(database, lease, sql, rows, n, options)
+  local frame
+  if not lease then
+    lease, frame = place_of(database, current(), "write")
+  end
+  local record = database.observers and event.start(database, sql, n)
+  local op = lease:many(sql, rows, n, options)
+  await(op)
+  local affected, problem
+  if record then
+    affected, problem = event.take(record, op, core.take)
+  else
+    affected, problem = core.take(op)
+  end
+  local err = affected == nil and fail(database, sql, problem) or nil
+  if frame and err then
+    frame.failure = frame.failure or err
+  end
+  if record then
+    record.error = err
+    event.finish(database, record)
+  end
+  if err then
+    return error(err, 0)
+  end
+  return affected
+end
+
+--- Where a statement of the calling task goes now: a lease, or nil for the pool.
+---@return userdata? lease, table? frame
+function statement.place(database, access)
+  return place_of(database, current(), access)
+end
+
+statement.fail = fail
+
+return statement

@@ -1,0 +1,168 @@
+-- Rows that come while they are read: for row in db:stream(...). Memory stays flat, leaving the loop early stops
+-- the statement and frees the connection. A stream holds a lease, so that its loop's body can run
+-- statements on the same connection where there is only one.
+
+local core = require "moonpool.core"
+local errors = require "moonpool.errors"
+local event = require "moonpool.database.event"
+local holding = require "moonpool.database.holding"
+local runtime = require "moonpool.runtime"
+local statement = require "moonpool.database.statement"
+
+local stream = {}
+
+local await, current = runtime.await, runtime.current
+
+---@class moonpool.stream
+local Stream = { __name = "moonpool stream", __json = "a stream: iterate over it" }
+Stream.__index = Stream
+
+-- Runs when the program lost a stream without ending its loop (the only way out on LuaJIT, whose loops do not close).
+local function on_collected(fn)
+  if newproxy then -- luacheck: ignore (LuaJIT)
+    local guard = newproxy(true) -- luacheck: ignore
+    getmetatable(guard).__gc = fn
+    return guard
+  end
+  return setmetatable({}, { __gc = fn })
+end
+
+-- What a stream has of the database. Apart from the stream, so that it can be given back when that is lost.
+local Parts = {}
+Parts.__index = Parts
+
+-- forget: the operation is still there
+local function give_back(parts, forget)
+  if parts.over then
+    return
+  end
+  parts.over = true
+  if forget then
+    core.forget(parts.op)
+  end
+  local held = parts.held
+  if held then
+    held.streams = held.streams - 1
+    holding.release(held.database, parts.lease)
+    holding.unwatch(held.task, parts)
+    holding.tidy(held)
+  end
+end
+
+function Parts:abandon()
+  give_back(self, true)
+end
+
+local function finish(self, forget, err)
+  give_back(self.parts, forget)
+  local record = self.record
+  if record then
+    self.record = nil
+    record.error, record.rows = err, self.count
+    event.finish(self.database, record)
+  end
+end
+
+--- Open one.
+---@param database table
+---@param lease userdata? nil: where the calling task's statements go
+---@param decode fun(op: integer, a: any, b: any, c: any): table[]|false|nil, any core.rows, core.objects ...
+---@return moonpool.stream
+--- Raises what running a statement raises.
+function stream.open(database, lease, sql, access, params, n, options, decode, a, b, c)
+  local task = current()
+  local parts = setmetatable({ lease = lease }, Parts)
+  if not lease then
+    parts.lease, parts.frame = statement.place(database, access)
+  end
+  local own = parts.lease == nil
+  parts.lease = parts.lease or holding.acquire(database, access or "read")
+  local ok, op = pcall(parts.lease.stream, parts.lease, sql, access, params, n, options)
+  if not ok then
+    if own then
+      parts.lease:release()
+    end
+    return error(op, 0)
+  end
+  parts.op = op
+  if own then
+    holding.hold(database, parts.lease, access or "read", "a stream")
+    parts.held = holding.open(database, task)
+    parts.held.streams = parts.held.streams + 1
+  end
+  holding.watch(task, parts)
+  return setmetatable({
+    database = database, task = task, sql = sql, parts = parts,
+    decode = decode, a = a, b = b, c = c,
+    rows = {}, at = 0, count = 0,
+    record = database.observers and event.start(database, sql, n) or nil,
+    guard = on_collected(function()
+      give_back(parts, true)
+    end),
+  }, Stream)
+end
+
+-- The next chunk's first row; nil at the end.
+local function advance(self)
+  local parts = self.parts
+  if parts.over then
+    if self.ended then
+      return nil
+    end
+    return errors.raise("stale_handle", "the stream was closed")
+  end
+  holding.owned(self, "a stream")
+  if self.asked then
+    core.more(parts.op)
+  end
+  local ok, err = pcall(await, parts.op)
+  if not ok then
+    finish(self, false, err) -- await has forgotten the operation
+    return error(err, 0)
+  end
+  local rows, problem = self.decode(parts.op, self.a, self.b, self.c)
+  if not rows then
+    self.ended = true
+    local failure = problem and statement.fail(self.database, self.sql, problem)
+    if failure and parts.frame then
+      parts.frame.failure = parts.frame.failure or failure
+    end
+    finish(self, false, failure)
+    if failure then
+      return error(failure, 0)
+    end
+    return nil
+  end
+  self.asked = true
+  self.rows, self.at = rows, 1
+  self.count = self.count + #rows
+  if rows[1] == nil then
+    return advance(self)
+  end
+  return rows[1]
+end
+
+function Stream:__call()
+  local at = self.at + 1
+  local row = self.rows[at]
+  if row ~= nil then
+    self.at = at
+    return row
+  end
+  return advance(self)
+end
+
+--- Stop it: what is left of the statement is not run. May be called twice.
+function Stream:close()
+  finish(self, true)
+  self.rows, self.at = {}, 0
+end
+
+Stream.__close = Stream.close
+
+--- What a generic for takes: the closing value ends the stream when the loop is left early.
+function stream.loop(self)
+  return self, nil, nil, self
+end
+
+return stream

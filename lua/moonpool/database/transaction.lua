@@ -1,0 +1,323 @@
+-- Transactions of a task: a stack of frames for each database, the outermost a transaction, the others
+-- savepoints. A frame keeps what must happen at its end: hooks, and the objects to be put right after a rollback.
+-- Blocks with functions, retries and handles are built on it in moonpool.atomic.
+
+local errors = require "moonpool.errors"
+local event = require "moonpool.database.event"
+local holding = require "moonpool.database.holding"
+local runtime = require "moonpool.runtime"
+
+local transaction = {}
+
+-- Puts an object back as it was: (object, what note() was given). Set by the entity floor.
+transaction.restore = nil
+
+-- The innermost frame of the task over all databases, for on_commit: key of task.locals.
+local LATEST = {}
+
+local weak_keys = { __mode = "k" }
+
+---@class moonpool.frame
+---@field database table
+---@field task table
+---@field lease userdata
+---@field parent moonpool.frame? the frame around it
+---@field level integer 0 for the transaction, 1.. for savepoints
+---@field over boolean? committed or rolled back
+---@field failure table? the error that failed it
+---@field block boolean? a function runs inside; it ends the frame
+---@field kept boolean? the transaction is committed: whatever fails now, it stays so
+---@field savepoint boolean? made by tx:savepoint()
+---@field before table<table, any>? objects written here, and how they were
+---@field committed function[]? hooks for after the commit
+---@field undone function[]? hooks for after a rollback
+
+-- Run a transaction statement, with its record if somebody reads them.
+local function control(frame, word, op, cleanup)
+  local database = frame.database
+  local record = database.observers and event.start(database, word, 0)
+  local problem = holding.settle(op, cleanup)
+  if record then
+    record.error = problem
+    event.finish(database, record)
+  end
+  return problem
+end
+
+local function nested(held, task, options)
+  local parent = held.frame
+  local root = parent
+  while root.parent do
+    root = root.parent
+  end
+  if options then
+    if options.durable then
+      errors.raise("durable", "a durable block cannot be inside another one: it must commit by itself")
+    elseif options.isolation and options.isolation ~= root.isolation then
+      errors.raise("durable", "a block inside a transaction cannot have an isolation of its own: " .. options.isolation
+        .. " inside " .. (root.isolation or "the default"))
+    elseif options.read_only and not root.read_only then
+      errors.raise("durable", "a block inside a transaction that writes cannot be read-only")
+    end
+  end
+  return {
+    database = held.database, task = task, lease = parent.lease, parent = parent, level = parent.level + 1,
+    read_only = root.read_only,
+  }
+end
+
+--- Open a transaction of the calling task, or a savepoint where it has one on that database.
+---@param options {isolation: string?, read_only: boolean?, deferrable: boolean?, durable: boolean?}?
+---@return moonpool.frame
+--- Raises pool and connection errors, busy, durable, concurrency, cancelled.
+function transaction.begin(database, options)
+  local task = runtime.current()
+  local locals = task.locals
+  local held = locals[database]
+  local frame, problem
+  if held and held.frame then
+    frame = nested(held, task, options)
+    problem = control(frame, "SAVEPOINT", frame.lease:savepoint())
+    if problem then
+      if problem.kind == "in_failed_transaction" then
+        local err = errors.from_core(problem)
+        err.cause = frame.parent.failure
+        return error(err, 0)
+      end
+      return holding.fail(problem)
+    end
+  else
+    if task.branch_of then
+      holding.guard(database, task)
+    end
+    local access = options and options.read_only and "read" or "write"
+    local lease = holding.acquire(database, access)
+    frame = { database = database, task = task, lease = lease, level = 0 }
+    if options then
+      frame.isolation, frame.read_only = options.isolation, options.read_only
+    end
+    local ok, result = pcall(function()
+      return control(frame, "BEGIN", lease:begin(frame.isolation, frame.read_only, options and options.deferrable))
+    end)
+    if not ok or result then
+      lease:release()
+      if ok then
+        return holding.fail(result)
+      end
+      return error(result, 0)
+    end
+    holding.hold(database, lease, access, "a transaction")
+    held = holding.open(database, task)
+  end
+  held.frame = frame
+  frame.outside = locals[LATEST]
+  locals[LATEST] = frame
+  return frame
+end
+
+-- Take the frame off the stack. Frames end in order within a database, but two databases may overlap.
+local function leave(frame)
+  frame.over = true
+  local task, database = frame.task, frame.database
+  local locals = task.locals
+  if locals[LATEST] == frame then
+    local outside = frame.outside
+    while outside and outside.over do
+      outside = outside.outside
+    end
+    locals[LATEST] = outside
+  end
+  local held = locals[database]
+  held.frame = frame.parent
+  if frame.parent == nil then
+    holding.release(database, frame.lease)
+    holding.tidy(held)
+  end
+end
+
+local function append(to, from)
+  if to == nil then
+    return from
+  end
+  for i = 1, #from do
+    to[#to + 1] = from[i]
+  end
+  return to
+end
+
+-- Hooks of the program: all of them run; what the first one raised is given back.
+local function run_hooks(hooks)
+  local failed, first
+  for _, hook in ipairs(hooks or {}) do
+    local ok, err = pcall(hook)
+    if not ok and not failed then
+      failed, first = true, err
+    elseif not ok then
+      errors.suppress(first, err)
+    end
+  end
+  return failed, first
+end
+
+local function restore_objects(frame)
+  local before = frame.before
+  if before then
+    frame.before = nil
+    for object, was in pairs(before) do
+      transaction.restore(object, was)
+    end
+  end
+end
+
+-- End what stands above the frame, made by hand and ended by nobody: a savepoint goes the frame's way, a
+-- transaction that was not committed is rolled back.
+local function unwind_to(frame, finish)
+  local held = frame.task.locals[frame.database]
+  while held.frame ~= frame do
+    local above = held.frame
+    if above.block then
+      errors.raise("bad_argument", "a transaction cannot be ended while a block inside it runs")
+    elseif above.savepoint then
+      finish(above)
+    else
+      transaction.rollback(above)
+    end
+  end
+end
+
+--- Roll the frame back, whatever its state. Its objects and hooks follow.
+--- Raises what a hook raised, and a connection that was lost only where nothing else will tell.
+---@return table? problem of the statement itself: the work is undone all the same
+function transaction.rollback(frame)
+  unwind_to(frame, transaction.rollback)
+  local lease, problem = frame.lease, nil
+  if frame.parent == nil then
+    if lease:over() or lease:state() == "none" then
+      problem = nil -- lost, or ended by the server: nothing to undo
+    else
+      problem = control(frame, "ROLLBACK", lease:rollback(), true)
+    end
+  elseif not lease:over() then
+    problem = control(frame, "ROLLBACK TO SAVEPOINT", lease:rollback_to(), true)
+  end
+  leave(frame)
+  restore_objects(frame)
+  local failed, err = run_hooks(frame.undone)
+  if failed then
+    return error(err, 0)
+  end
+  return problem
+end
+
+local function refuse_failed(frame, problem)
+  local cause = frame.failure
+  local err
+  if problem and problem.kind ~= "in_failed_transaction" then
+    err = errors.from_core(problem)
+  else
+    local kind = cause and cause.kind or problem and problem.cause
+    err = errors.new("in_failed_transaction", "the block was rolled back: a statement in it failed" .. (kind and " (" .. kind .. ")" or "")
+      .. " and the error was caught inside; catch it around a nested mp.atomic to go on after it")
+    err.retryable = cause and cause.retryable or false
+  end
+  if err.cause == nil and cause ~= err then
+    err.cause = cause
+  end
+  return err
+end
+
+--- Commit the frame (release its savepoint). Waits for the outcome also when the task is cancelled.
+--- Raises in_failed_transaction and what a commit can fail with; then everything is rolled back. Raises what an on_commit hook
+--- raised, after all of them have run and with everything committed.
+function transaction.commit(frame)
+  unwind_to(frame, transaction.commit)
+  local lease, parent = frame.lease, frame.parent
+  local problem
+  if parent then
+    problem = control(frame, "RELEASE SAVEPOINT", lease:release_savepoint(), true)
+  else
+    problem = control(frame, "COMMIT", lease:commit(), true)
+  end
+  if problem then
+    local err = refuse_failed(frame, problem)
+    if problem.kind == "commit_unknown" then
+      err.resolve = function()
+        return "unknown" -- no server of those built so far can tell afterwards
+      end
+      leave(frame)
+      return error(err, 0)
+    end
+    local ok, hook_error = pcall(transaction.rollback, frame)
+    if not ok then
+      errors.suppress(err, hook_error)
+    end
+    return error(err, 0)
+  end
+  leave(frame)
+  if parent then
+    if frame.before then
+      if parent.before == nil then
+        parent.before = frame.before
+      else
+        for object, was in pairs(frame.before) do
+          if parent.before[object] == nil then
+            parent.before[object] = was
+          end
+        end
+      end
+    end
+    parent.committed = frame.committed and append(parent.committed, frame.committed) or parent.committed
+    parent.undone = frame.undone and append(parent.undone, frame.undone) or parent.undone
+    return
+  end
+  frame.before, frame.kept = nil, true
+  if frame.committed then
+    local failed, err = run_hooks(frame.committed)
+    if failed then
+      return error(err, 0)
+    end
+  end
+end
+
+--- Note how an object was before the calling task's transaction on that database writes it.
+---@param was any what transaction.restore gets back; not nil
+function transaction.note(frame, object, was)
+  local before = frame.before
+  if before == nil then
+    before = setmetatable({}, weak_keys) -- what nobody else can see needs no putting right
+    frame.before = before
+  end
+  if before[object] == nil then
+    before[object] = was
+  end
+end
+
+--- The innermost frame of the calling task on a database, or on any.
+---@return moonpool.frame?
+function transaction.current(database)
+  local locals = runtime.current().locals
+  if database == nil then
+    return locals[LATEST]
+  end
+  local held = locals[database]
+  return held and held.frame
+end
+
+--- Run fn in a transaction of the database, or in the one that the task has there.
+--- Raises what fn raises, after undoing all of it, and what a commit can fail with.
+function transaction.within(database, fn)
+  if transaction.current(database) then
+    return fn()
+  end
+  local frame = transaction.begin(database)
+  frame.block = true
+  local ok, value, extra = pcall(fn)
+  if ok then
+    transaction.commit(frame)
+    return value, extra
+  end
+  transaction.rollback(frame)
+  return error(value, 0)
+end
+
+return transaction

@@ -1,0 +1,99 @@
+-- What dialects have in common, and how one is made: a table with the names below, those that a database
+-- spells its own way given by its file.
+--
+--   name, quote(identifier), placeholder(n), literal(value)
+--   visit              nodes that are written differently (see moonpool.sql.writer)
+--   calls              functions: their name there, or fn(writer, node)
+--   compared(w, node)  optional: an expression whose order or equality is asked
+--   differs(w, node)   "is not equal", true where the left side is NULL
+--   limits(w, top, skip)   order_item(w, item)   named_key(w, item)
+--   upsert(w, conflict, update)   assigned(w, field, node)
+--   column_type(field)     the type in CREATE TABLE
+--   generated_key      the column that id is; default_row, what INSERT says for a row of defaults only
+--   table_options      the end of CREATE TABLE
+--   most_parameters    of one statement
+
+local errors = require "moonpool.errors"
+
+local common = {}
+
+--- Quote with q, doubling it inside.
+function common.quoter(q)
+  return function(name) return q .. name:gsub(q, q .. q) .. q end
+end
+
+function common.literal_text(text)
+  return "'" .. text:gsub("'", "''") .. "'"
+end
+
+-- All digits: a whole number may be a Lua integer, a float, or an int64_t of LuaJIT ("12LL").
+local function whole(value)
+  if type(value) == "number" and not (math.type and math.type(value) == "integer") then return ("%.0f"):format(value) end
+  return (tostring(value):gsub("LL$", ""))
+end
+
+--- A constant of the declaration (a default, a choice) as SQL; nil if this dialect writes none of
+--- that kind. Never for values of queries.
+local function literal(self)
+  return function(value, kind)
+    if kind == "bool" then return value and self.literal_true or self.literal_false end
+    if kind == "int" then return whole(value) end
+    if kind == "float" then return ("%.17g"):format(value) end
+    if kind == "text" or kind == "uuid" then return self.literal_text(value) end
+    if kind == "decimal" then return self.literal_decimal(tostring(value)) end
+    return nil
+  end
+end
+
+function common.limits(w, top, skip)
+  if top then w:say(" LIMIT "):slot(top) end
+  if skip then w:say(" OFFSET "):slot(skip) end
+end
+
+function common.order_item(w, item)
+  w:sort_key(item)
+  if item.descending then w:say(" DESC") end
+  local natural = item.descending and "last" or "first"
+  if item.nulls and item.nulls ~= natural then
+    w:say(item.nulls == "first" and " NULLS FIRST" or " NULLS LAST")
+  end
+end
+
+function common.named_key(w, item) w:name(item.name) end
+
+--- The end of an INSERT that may meet rows which are there: update is a list of columns, or empty.
+function common.upsert(w, conflict, update)
+  w:say(" ON CONFLICT")
+  if #conflict > 0 then w:say(" ("):list(conflict, "name"):say(")") end
+  if #update == 0 then return w:say(" DO NOTHING") end
+  if #conflict == 0 then errors.raise("bad_argument", "an upsert names the columns whose conflict it means") end
+  w:say(" DO UPDATE SET ")
+  for i, column in ipairs(update) do
+    if i > 1 then w:say(", ") end
+    w:name(column):say(" = excluded."):name(column)
+  end
+end
+
+--- A calculated value on its way into a column.
+function common.assigned(w, _, node) w:write(node) end
+
+--- A dialect of the given parts, with the common ones where it has none.
+function common.dialect(parts)
+  for _, name in ipairs { "limits", "order_item", "named_key", "upsert", "assigned", "literal_text" } do
+    parts[name] = parts[name] or common[name]
+  end
+  parts.literal_decimal = parts.literal_decimal or function(text) return text end
+  parts.literal = literal(parts)
+  local types = parts.types
+  function parts.column_type(field)
+    if field.relation then return parts.column_type(field:key_field()) end
+    local written = types[field.type]
+    if not written then
+      errors.raise("unsupported", ("%s: fields of type %s are not built for %s"):format(field:title(), field.type, parts.name))
+    end
+    return type(written) == "function" and written(field) or written
+  end
+  return parts
+end
+
+return common

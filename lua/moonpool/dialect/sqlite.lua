@@ -1,0 +1,207 @@
+-- SQLite. Decimals are canonical text, so whatever asks their value goes through the functions and the
+-- collation that the backend registers (mp_...); text functions fold by Unicode there too. LIKE
+-- ignores the case of ASCII letters, so texts are matched with GLOB and instr.
+
+local common = require "moonpool.dialect.common"
+local pattern = require "moonpool.dialect.pattern"
+
+local visit, calls = {}, {}
+
+-- ---- comparing ----
+
+-- A decimal against a number: both as text, for the collation to read.
+local function as_decimal(w, node)
+  if node.kind == "decimal" or node.op == "slot" then return w:operand(node) end
+  return w:say("CAST("):write(node):say(" AS TEXT)")
+end
+
+local function compared(w, node)
+  if node.kind ~= "decimal" then return w:operand(node) end
+  return w:operand(node):say(" COLLATE mp_decimal")
+end
+
+local function operands(w, node, operator)
+  local left, right = node.left, node.right
+  if left.kind == "decimal" or right.kind == "decimal" then
+    as_decimal(w, left)
+    w:say(" COLLATE mp_decimal " .. operator .. " ")
+    as_decimal(w, right)
+  else
+    w:operand(left):say(" " .. operator .. " "):operand(right)
+  end
+end
+
+function visit.compare(w, node) operands(w, node, node.operator) end
+
+-- ---- arithmetic ----
+
+local INTEGER = { ["+"] = "mp_add", ["-"] = "mp_sub", ["*"] = "mp_mul", ["/"] = "mp_div", ["//"] = "mp_idiv", ["%"] = "mp_mod" }
+local DECIMAL = {
+  ["+"] = "mp_decimal_add", ["-"] = "mp_decimal_sub", ["*"] = "mp_decimal_mul", ["/"] = "mp_decimal_div",
+  ["//"] = "mp_decimal_idiv", ["%"] = "mp_decimal_mod",
+}
+
+local function call(w, name, ...)
+  w:say(name):say("("):list({ ... }, "write"):say(")")
+end
+
+local function as_real(w, node)
+  if node.kind ~= "decimal" then return w:operand(node) end
+  return w:say("CAST("):write(node):say(" AS REAL)")
+end
+
+function visit.arithmetic(w, node)
+  local operator = node.operator
+  if node.kind == "text" then
+    w:operand(node.left):say(" || "):operand(node.right)
+  elseif node.kind == "decimal" then
+    call(w, DECIMAL[operator], node.left, node.right)
+  elseif node.kind == "int" then
+    call(w, INTEGER[operator], node.left, node.right)
+  elseif operator == "/" or operator == "//" or operator == "%" then
+    w:say(INTEGER[operator]):say("(")
+    as_real(w, node.left)
+    w:say(", ")
+    as_real(w, node.right)
+    w:say(")")
+  else
+    as_real(w, node.left)
+    w:say(" " .. operator .. " ")
+    as_real(w, node.right)
+  end
+end
+
+-- The smallest integer has no positive counterpart: subtracting says so, a minus sign would not.
+function visit.negate(w, node)
+  if node.kind == "decimal" then return call(w, "mp_decimal_neg", node.operand) end
+  if node.kind == "int" then return w:say("mp_sub(0, "):write(node.operand):say(")") end
+  w:say("-"):operand(node.operand)
+end
+
+-- ---- aggregates ----
+
+function visit.aggregate(w, node)
+  local name, kind = node.name, node.argument and node.argument.kind
+  if (name == "min" or name == "max") and kind == "decimal" then
+    local argument = node.argument
+    w:say(name .. "("):write(argument):say(" COLLATE mp_decimal)")
+    if node.filter then w:say(" FILTER (WHERE "):write(node.filter):say(")") end
+    return
+  end
+  if name == "sum" and kind == "int" then name = "mp_sum" end
+  if kind == "decimal" and (name == "sum" or name == "avg") then name = "mp_decimal_" .. name end
+  w:aggregate(name, node)
+end
+
+-- ---- text ----
+
+local function folded(w, node, change)
+  w:say("mp_fold(")
+  if node.op == "slot" then w:slot(node, change) else w:write(node) end
+  return w:say(")")
+end
+
+local function plain(w, node, change)
+  if node.op == "slot" then return w:slot(node, change) end
+  return w:operand(node)
+end
+
+function visit.text_match(w, node)
+  local how, write = node.how, node.fold and folded or plain
+  if how == "equals" then
+    write(w, node.operand)
+    w:say(" = ")
+    write(w, node.text)
+  elseif how == "contains" then
+    w:say("instr(")
+    write(w, node.operand)
+    w:say(", ")
+    write(w, node.text)
+    w:say(") > 0")
+  elseif how == "regex" then
+    w:say("mp_regexp("):write(node.text):say(", "):write(node.operand):say(node.fold and ", 'i')" or ", '')")
+  else
+    write(w, node.operand)
+    w:say(" GLOB ")
+    write(w, node.text, pattern.for_glob[how])
+  end
+end
+
+calls.lower, calls.upper = "mp_lower", "mp_upper"
+
+function calls.concat(w, node) w:list(node.arguments, "operand", " || ") end
+
+function calls.abs(w, node)
+  call(w, node.kind == "decimal" and "mp_decimal_abs" or "abs", node.arguments[1])
+end
+
+-- ---- the rest ----
+
+local quote = common.quoter '"'
+
+return common.dialect {
+  name = "sqlite",
+  quote = quote,
+  placeholder = function(n) return "?" .. n end,
+  visit = visit,
+  calls = calls,
+  compared = compared,
+
+  differs = function(w, node) operands(w, node, "IS NOT") end,
+
+  limits = function(w, top, skip)
+    if skip and not top then
+      w:say(" LIMIT -1 OFFSET "):slot(skip)
+    else
+      common.limits(w, top, skip)
+    end
+  end,
+
+  named_key = function(w, item)
+    w:name(item.name)
+    if item.expression.kind == "decimal" then w:say(" COLLATE mp_decimal") end
+  end,
+
+  literal_true = "1",
+  literal_false = "0",
+  literal_decimal = common.literal_text,
+
+  --- A calculated value on its way into a decimal column: canonical, with the column's scale.
+  assigned = function(w, field, node)
+    if field.kind_name == "decimal" then
+      w:say("mp_decimal_cast("):write(node):say((", %d)"):format(field.scale))
+    else
+      w:write(node)
+    end
+  end,
+
+  -- The names say the kind again to whoever reads the table with plain SQL. An INTERVAL_TEXT has integer
+  -- affinity by SQLite's rules, which leaves a text such as P1D alone.
+  types = {
+    id = "INTEGER",
+    smallint = "SMALLINT",
+    integer = "INTEGER",
+    bigint = "BIGINT",
+    float = "REAL",
+    decimal = function(field) return ("DECIMAL_TEXT(%d,%d)"):format(field.precision, field.scale) end,
+    boolean = "BOOLEAN",
+    string = function(field) return ("VARCHAR(%d)"):format(field.max) end,
+    text = "TEXT",
+    binary = "BLOB",
+    date = "DATE",
+    time = "TIME",
+    datetime = function(field) return field.timezone and "DATETIME" or "WALLTIME_TEXT" end,
+    interval = "INTERVAL_TEXT",
+    uuid = "UUID_TEXT",
+    json = "JSON_TEXT",
+    enum = "TEXT",
+  },
+
+  -- AUTOINCREMENT: without it the key of a deleted last row is given again, to another row than the
+  -- one that links, logs and objects still mean. The other databases never do that.
+  generated_key = "INTEGER PRIMARY KEY AUTOINCREMENT",
+
+  table_options = "",
+  default_row = "DEFAULT VALUES",
+  most_parameters = 32766,
+}

@@ -1,0 +1,150 @@
+-- Running what reads: a compiled SELECT becomes objects, rows or arrays. Gives each set of columns its
+-- metatable, and each result its batch.
+
+local core = require "moonpool.core"
+local dialect = require "moonpool.dialect"
+local object = require "moonpool.entity.object"
+local registry = require "moonpool.database.registry"
+local state = require "moonpool.entity.state"
+local statement = require "moonpool.database.statement"
+local stream = require "moonpool.database.stream"
+
+local loading = {}
+
+local run = statement.run
+local originals = state.originals
+
+--- The database of an entity, unless something else was said with using().
+---@return table database
+--- Raises not_configured, unknown_database.
+function loading.database_of(class)
+  return registry.db(class.model.database)
+end
+
+--- The dialect object of a database.
+function loading.dialect_of(database)
+  local found = database.sql
+  if not found then
+    found = dialect.get(database.dialect:find("^fake") and "sqlite" or database.dialect)
+    database.sql = found
+  end
+  return found
+end
+
+--- The dialect object of a name, as a program writes it.
+--- Raises bad_argument.
+function loading.dialect_named(name)
+  return dialect.get(name)
+end
+
+-- A statement's options with the database's own limits, made once for both.
+local limited = setmetatable({}, { __mode = "k" })
+
+--- What the core is told beside the parameters of a compiled statement.
+---@return table options
+function loading.options(database, st)
+  local limits = database.query_options
+  if limits == nil then
+    return st.options
+  end
+  local by_database = limited[st]
+  if by_database == nil then
+    by_database = setmetatable({}, { __mode = "k" })
+    limited[st] = by_database
+  end
+  local options = by_database[database]
+  if options == nil then
+    options = {}
+    for _, from in ipairs { st.options, limits } do
+      for name, value in pairs(from) do
+        options[name] = value
+      end
+    end
+    by_database[database] = options
+  end
+  return options
+end
+
+local options_of = loading.options
+
+-- Plans with the same columns share a metatable, so that objects do not differ by the query they came from.
+local function complete(class, plan)
+  local signature = table.concat(plan.names, ",")
+  local meta = class.metas[signature]
+  if meta == nil then
+    meta = object.metatable(class, plan)
+    class.metas[signature] = meta
+  end
+  plan.meta = meta
+end
+
+--- The plan with the metatable of its objects.
+function loading.plan(class, plan)
+  if plan.meta == nil then
+    complete(class, plan)
+  end
+  return plan
+end
+
+local function loaded(class, batch, objects)
+  if batch then
+    state.fill_batch(class, batch, objects)
+  end
+  local hook = rawget(class.entity, "after_load")
+  if hook then
+    for _, one in ipairs(objects) do
+      hook(one)
+    end
+  end
+end
+
+--- All objects of a statement.
+---@param other table? the database, when it is not the entity's own
+---@return table[]
+function loading.objects(class, database, other, st, params, n)
+  local plan = st.plan
+  if plan.meta == nil then
+    complete(class, plan)
+  end
+  local batch = state.new_batch(class, other)
+  local objects = run(database, nil, st.sql, st.access, params, n, options_of(database, st), core.objects, plan, originals, batch)
+  loaded(class, batch, objects)
+  return objects
+end
+
+--- All that a SELECT gives, in the form that it asks for.
+function loading.all(class, database, other, st, params, n)
+  if st.empty then
+    return {}
+  elseif st.output == "objects" then
+    return loading.objects(class, database, other, st, params, n)
+  elseif st.output == "arrays" then
+    return (run(database, nil, st.sql, st.access, params, n, options_of(database, st), core.arrays, st.plan))
+  end
+  return (run(database, nil, st.sql, st.access, params, n, options_of(database, st), core.rows, st.plan))
+end
+
+--- The same as a stream; each chunk is a result of its own.
+---@return moonpool.stream
+function loading.stream(class, database, other, st, params, n, chunk)
+  local options = {}
+  for name, value in pairs(options_of(database, st)) do
+    options[name] = value
+  end
+  options.chunk = chunk
+  local take = st.output == "arrays" and core.arrays or core.rows
+  if st.output == "objects" then
+    loading.plan(class, st.plan)
+    take = function(op, plan)
+      local batch = state.new_batch(class, other)
+      local objects, problem = core.objects(op, plan, originals, batch)
+      if objects then
+        loaded(class, batch, objects)
+      end
+      return objects, problem
+    end
+  end
+  return stream.open(database, nil, st.sql, st.access, params, n, options, take, st.plan)
+end
+
+return loading

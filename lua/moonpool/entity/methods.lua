@@ -1,0 +1,124 @@
+-- What every object answers to: save, delete, refresh, is_dirty, dirty_fields, to_table.
+
+local errors = require "moonpool.errors"
+local loading = require "moonpool.entity.loading"
+local object = require "moonpool.entity.object"
+local state = require "moonpool.entity.state"
+local vocabulary = require "moonpool.vocabulary"
+local writing = require "moonpool.entity.writing"
+
+local methods = object.methods
+
+local function place_of(self)
+  local class = getmetatable(self).class
+  local batch = state.batch_of(self)
+  local other = batch and batch.database
+  return class, other or loading.database_of(class), other
+end
+
+local function check_options(what, options, known)
+  if type(options) ~= "table" then
+    return errors.raise("bad_argument", what .. " takes a table of options, not " .. vocabulary.quoted(options))
+  end
+  for name, value in pairs(options) do
+    if not known[name] then
+      return errors.raise("unknown_option", what .. " takes no option " .. tostring(name) .. vocabulary.suggest(tostring(name), known))
+    elseif known[name] ~= type(value) then
+      return errors.raise("bad_argument", what .. ": " .. name .. " is a " .. known[name] .. ", not " .. vocabulary.quoted(value))
+    end
+  end
+end
+
+local SAVE = { fields = "table", insert = "boolean" }
+local TO_TABLE = { exclude = "table", only = "table", with = "table" }
+
+--- Insert what was never loaded or saved; of the rest, write the changed columns.
+---@param options {fields: string[]?, insert: boolean?}?
+---@return table self
+--- Raises validation, stale, integrity and the other errors of a statement.
+function methods:save(options)
+  if options then
+    check_options("save", options, SAVE)
+  end
+  local class, database, other = place_of(self)
+  if state.is_new(self) or options and options.insert then
+    return writing.insert(self, class, database, other)
+  end
+  return writing.update(self, class, database, options and options.fields)
+end
+
+--- Delete the row. The object is new again, without its generated key.
+---@return integer rows
+--- Raises foreign_key and the other errors of a statement.
+function methods:delete()
+  local class, database = place_of(self)
+  return writing.delete(self, class, database)
+end
+
+--- Read the row again.
+---@return table self
+--- Raises not_found.
+function methods:refresh()
+  local class, database = place_of(self)
+  return writing.refresh(self, class, database)
+end
+
+--- Whether save would write something.
+---@return boolean
+function methods:is_dirty()
+  return state.is_new(self) or writing.dirty_fields(self)[1] ~= nil
+end
+
+--- The fields whose value the database does not have.
+---@return string[]
+function methods:dirty_fields()
+  return writing.dirty_fields(self)
+end
+
+local function set_of(class, names)
+  local set = {}
+  for _, name in ipairs(names) do
+    local field = class.model.by_name[name]
+    set[field and field.attribute or name] = true
+    if field == nil and class.model.inverses[name] == nil then
+      class.model:field(name) -- raises, with the nearest name
+    end
+  end
+  return set
+end
+
+--- A plain table of what is loaded.
+---@param options {exclude: string[]?, only: string[]?, with: string[]?}? with: relations that are loaded
+---@return table
+--- Raises unknown_field, unknown_option.
+function methods:to_table(options)
+  if options then
+    check_options("to_table", options, TO_TABLE)
+  end
+  options = options or {}
+  local meta = getmetatable(self)
+  local class = meta.class
+  local exclude = set_of(class, options.exclude or {})
+  local only = options.only and set_of(class, options.only)
+  local plain = {}
+  for _, name in ipairs(meta.plan.names) do
+    if not exclude[name] and (only == nil or only[name]) then
+      plain[name] = rawget(self, name)
+    end
+  end
+  for _, name in ipairs(options.with or {}) do
+    local field = class.model.relations[name]
+    if field then
+      local other = state.related(self, name)
+      plain[name] = other and other:to_table() or nil
+    elseif class.model.inverses[name] then
+      return errors.raise("unsupported", "to_table: " .. name .. " is a set, and sets are not prefetched yet")
+    else
+      class.model:field(name)
+      return errors.raise("bad_argument", "to_table: " .. name .. " is no relation")
+    end
+  end
+  return plain
+end
+
+return methods

@@ -1,0 +1,154 @@
+-- What moonpool knows of an object beyond its columns: what the database holds of it, the result it came with, the
+-- objects its relations lead to. Objects are plain tables: all of it is kept here, beside them, and goes
+-- when they go.
+
+local core = require "moonpool.core"
+local transaction = require "moonpool.database.transaction"
+
+local state = {}
+
+local weak_keys, weak_values = { __mode = "k" }, { __mode = "v" }
+
+-- object -> original; an object without one is new
+local originals = setmetatable({}, weak_keys)
+-- object -> relation -> object
+local related = setmetatable({}, weak_keys)
+
+--- For core.objects, which enters what it makes.
+state.originals = originals
+
+-- ---- results: objects that came together ----
+
+---@class moonpool.batch
+---@field database table? when it is not the entity's own
+---@field objects table? weak: for relations that are loaded for all of them
+
+--- The batch of a result that is about to be read.
+---@param class table
+---@param database table? when it is not the entity's own
+function state.new_batch(class, database)
+  if class.has_relations then
+    return { database = database }
+  elseif database then
+    database.batch = database.batch or { database = database }
+    return database.batch
+  end
+  return nil
+end
+
+local move = table.move
+
+--- The objects of the result are there. They are remembered only where relations can be loaded for all of them.
+function state.fill_batch(class, batch, objects)
+  if not class.has_relations then
+    return
+  end
+  local list = setmetatable({}, weak_values)
+  if move then
+    move(objects, 1, #objects, 1, list)
+  else
+    for place = 1, #objects do
+      list[place] = objects[place]
+    end
+  end
+  batch.objects, batch.count = list, #objects
+end
+
+function state.batch_of(object)
+  local original = originals[object]
+  return original and original.batch
+end
+
+-- ---- originals ----
+
+function state.is_new(object)
+  return originals[object] == nil
+end
+
+function state.original(object)
+  return originals[object]
+end
+
+--- The database holds now what the object has.
+function state.written(object, plan, batch)
+  originals[object] = core.original(object, plan, batch)
+end
+
+--- The database holds these values; the object may have others.
+function state.adopt(object, values, plan)
+  originals[object] = core.original(values, plan, state.batch_of(object))
+end
+
+--- The row is gone.
+function state.deleted(object)
+  originals[object] = nil
+end
+
+-- ---- relations ----
+
+function state.related(object, name)
+  local all = related[object]
+  return all and all[name]
+end
+
+function state.relate(object, name, other)
+  local all = related[object]
+  if all == nil then
+    if other == nil then
+      return
+    end
+    all = {}
+    related[object] = all
+  end
+  all[name] = other
+end
+
+function state.unrelate(object)
+  related[object] = nil
+end
+
+--- An object assigned to a relation before it had a key. Field names have no "+".
+function state.pending(object, name)
+  return state.related(object, "+" .. name)
+end
+
+function state.set_pending(object, name, other)
+  state.relate(object, "+" .. name, other)
+end
+
+function state.has_relations(object)
+  return related[object] ~= nil
+end
+
+-- ---- rollback ----
+
+local NEW = {} -- it was new, with the key it has
+local KEYLESS = {} -- it was new, its key was made by the database
+
+--- The task is about to write the object to that database: remember how it was, in case that is undone.
+function state.note(object, database)
+  local frame = transaction.current(database)
+  if frame then
+    local was = originals[object]
+    if was == nil then
+      local key = getmetatable(object).class.generated_key
+      was = key and rawget(object, key) == nil and KEYLESS or NEW
+    end
+    transaction.note(frame, object, was)
+  end
+end
+
+function transaction.restore(object, was)
+  local meta = getmetatable(object)
+  if was == NEW or was == KEYLESS then
+    originals[object] = nil
+    if was == KEYLESS then
+      rawset(object, meta.class.generated_key, nil)
+    end
+  else
+    was:restore(object, meta.plan)
+    originals[object] = was
+  end
+end
+
+return state

@@ -1,0 +1,416 @@
+-- Writing one object: building it, insert, update, delete, and reading it again. Validation runs before any SQL and
+-- says everything that is wrong at once. What is written is noted, so that a rollback can put it right.
+
+local core = require "moonpool.core"
+local errors = require "moonpool.errors"
+local loading = require "moonpool.entity.loading"
+local object = require "moonpool.entity.object"
+local row = require "moonpool.sql.row"
+local state = require "moonpool.entity.state"
+local statement = require "moonpool.database.statement"
+local vocabulary = require "moonpool.vocabulary"
+
+local writing = {}
+
+local rawget, rawset, ipairs, pairs = rawget, rawset, ipairs, pairs
+local null = core.null
+local run = statement.run
+
+-- ---- building ----
+
+local function take_default(self, field)
+  local value = field:initial(self)
+  if value ~= nil then
+    rawset(self, field.attribute, value)
+  end
+end
+
+--- A new object from a table of values, which is left alone. A nil takes the default, mp.null is NULL.
+---@param convert boolean texts become values now, rather than when it is written
+--- Raises unknown_field, bad_argument.
+function writing.build(class, values, convert)
+  if type(values) ~= "table" then
+    return errors.raise("bad_argument", class.name .. " is made from a table of values, not from " .. vocabulary.quoted(values))
+  end
+  local by_name = class.model.by_name
+  local self = setmetatable({}, class.meta)
+  for name, value in pairs(values) do
+    local field = by_name[name]
+    if field == nil or field.relation then
+      object.set(self, name, value)
+    elseif value ~= null then
+      if convert then
+        local taken = field:take(value)
+        if taken ~= nil then
+          value = taken
+        end
+      end
+      rawset(self, name, value)
+    end
+  end
+  for _, field in ipairs(class.defaults) do
+    local attribute = field.attribute
+    if rawget(self, attribute) == nil and values[attribute] == nil and values[field.name] == nil then
+      take_default(self, field)
+    end
+  end
+  return self
+end
+
+-- ---- validation ----
+
+local function refuse(class, problems)
+  local parts, known = {}, {}
+  for _, field in ipairs(class.model.fields) do
+    local why = problems[field.name]
+    if why then
+      parts[#parts + 1] = field.name .. " " .. why
+      known[field.name] = why
+    end
+  end
+  return errors.raise("validation", class.name .. ": " .. table.concat(parts, "; "), { errors = known })
+end
+
+-- A relation that was given an object without a key: it may have one by now.
+local function settle_relations(self, class)
+  if not class.has_relations or not state.has_relations(self) then
+    return
+  end
+  for name, field in pairs(class.model.relations) do
+    local other = state.pending(self, name)
+    if other then
+      local key = rawget(other, field:key_field().attribute)
+      if key == nil then
+        return errors.raise("bad_argument", field:title() .. " is an object that is not saved: save it first")
+      end
+      rawset(self, field.attribute, key)
+      state.set_pending(self, name, nil)
+      state.relate(self, name, other)
+    end
+  end
+end
+
+--- The values of a new row, checked: what the database makes itself is left out.
+---@return any[] params, integer n, integer omitted which fields were left out, as a number for each combination
+--- Raises validation.
+function writing.values(self, class, params, n)
+  local omitted, problems = 0, nil
+  local list = class.columns
+  for place = 1, #list do
+    local column = list[place]
+    local attribute = column.attribute
+    local value = rawget(self, attribute)
+    if value == nil and column.bit then
+      omitted = omitted + column.bit
+    else
+      local field = column.field
+      local taken, why = field:check(value, self)
+      if why then
+        problems = problems or {}
+        problems[field.name] = why
+      elseif taken ~= value then
+        rawset(self, attribute, taken)
+      end
+      n = n + 1
+      params[n] = taken
+    end
+  end
+  if problems then
+    return refuse(class, problems)
+  end
+  return params, n, omitted
+end
+
+--- The attributes that are written and those that come back for a combination of omitted fields.
+---@return string[] names, string[] returned
+function writing.columns(class, omitted)
+  local names, returned = {}, {}
+  for _, column in ipairs(class.columns) do
+    local bit = column.bit
+    if bit and omitted % (bit * 2) >= bit then
+      returned[#returned + 1] = column.attribute
+    else
+      names[#names + 1] = column.attribute
+    end
+  end
+  return names, returned
+end
+
+local function call(class, self, hook)
+  local fn = rawget(class.entity, hook)
+  if fn then
+    fn(self)
+  end
+end
+writing.call = call
+
+-- ---- insert ----
+
+-- Statements of a class for a dialect: what makes a text from a list of names is done once.
+local function cache_of(class, dialect)
+  local cache = class.statements[dialect]
+  if cache == nil then
+    cache = { inserts = {}, updates = {} }
+    class.statements[dialect] = cache
+  end
+  return cache
+end
+
+local function insert_entry(class, dialect, omitted)
+  local inserts = cache_of(class, dialect).inserts
+  local entry = inserts[omitted]
+  if entry == nil then
+    local names, returned = writing.columns(class, omitted)
+    entry = {}
+    -- the generated key alone comes back with the answer; RETURNING would cost a result
+    if #returned == 1 and returned[1] == class.generated_key and dialect.name == "sqlite" then
+      entry.last_id, returned = returned[1], {}
+    end
+    entry.returned = returned
+    entry.st = row.insert(class.model, dialect, names, 1, returned[1] and returned or nil)
+    inserts[omitted] = entry
+  end
+  return entry
+end
+
+--- Insert a new object.
+---@param other table? the database, when it is not the entity's own
+---@return table self
+--- Raises validation, integrity and the other errors of a statement.
+function writing.insert(self, class, database, other)
+  call(class, self, "before_insert")
+  settle_relations(self, class)
+  local params, n, omitted = writing.values(self, class, {}, 0)
+  local entry = insert_entry(class, loading.dialect_of(database), omitted)
+  local st = entry.st
+  state.note(self, database)
+  local options = loading.options(database, st)
+  if entry.last_id then
+    local _, id = run(database, nil, st.sql, "write", params, n, options, core.take)
+    rawset(self, entry.last_id, id)
+  elseif entry.returned[1] then
+    local made = run(database, nil, st.sql, "write", params, n, options, core.rows, st.plan)[1]
+    for _, attribute in ipairs(entry.returned) do
+      rawset(self, attribute, made[attribute])
+    end
+  else
+    run(database, nil, st.sql, "write", params, n, options, core.take)
+  end
+  state.written(self, class.meta.plan, state.new_batch(class, other))
+  call(class, self, "after_insert")
+  return self
+end
+
+-- ---- update ----
+
+-- The fields whose value is another one than the database's, in order of declaration.
+local function changed_fields(self, meta)
+  local places = state.original(self):changed(self, meta.plan)
+  if places == nil then
+    return nil
+  end
+  local by_name, names, fields = meta.class.model.by_name, meta.plan.names, {}
+  for _, place in ipairs(places) do
+    local field = by_name[names[place]] -- an annotation is no field
+    if field then
+      fields[#fields + 1] = field
+    end
+  end
+  return fields[1] and fields or nil
+end
+
+--- The names of the fields that differ from the database.
+---@return string[]
+function writing.dirty_fields(self)
+  local meta = getmetatable(self)
+  local names = {}
+  if state.is_new(self) then
+    for _, field in ipairs(meta.class.model.fields) do
+      if rawget(self, field.attribute) ~= nil then
+        names[#names + 1] = field.name
+      end
+    end
+  else
+    for place, field in ipairs(changed_fields(self, meta) or {}) do
+      names[place] = field.name
+    end
+  end
+  return names
+end
+
+-- The key by which the database knows the row, whatever the object says now.
+local function add_key(self, meta, params, n)
+  local original = state.original(self)
+  for _, place in ipairs(meta.key_places) do
+    n = n + 1
+    params[n] = original:value(place, meta.plan)
+  end
+  return n
+end
+
+local function find_key_places(meta)
+  local places = {}
+  for i, field in ipairs(meta.class.model.key) do
+    for place, name in ipairs(meta.plan.names) do
+      if name == field.attribute then
+        places[i] = place
+      end
+    end
+  end
+  meta.key_places = places
+end
+
+local function chosen(class, fields, only)
+  local wanted, kept = {}, {}
+  for _, name in ipairs(only) do
+    wanted[class.model:field(name)] = true
+  end
+  for _, field in ipairs(fields) do
+    if wanted[field] then
+      kept[#kept + 1] = field
+    end
+  end
+  return kept[1] and kept or nil
+end
+
+local function update_statement(class, dialect, fields)
+  local names = {}
+  for place, field in ipairs(fields) do
+    names[place] = field.attribute
+  end
+  local updates, key = cache_of(class, dialect).updates, table.concat(names, ",")
+  local st = updates[key]
+  if st == nil then
+    st = row.update_row(class.model, dialect, names)
+    updates[key] = st
+  end
+  return st
+end
+
+-- Only some of the changed columns were written: the others stay changed.
+local function written_partly(self, meta, fields)
+  local original, plan = state.original(self), meta.plan
+  local values, new = {}, {}
+  for _, field in ipairs(fields) do
+    new[field.attribute] = true
+  end
+  for place, name in ipairs(plan.names) do
+    if new[name] then
+      values[name] = rawget(self, name)
+    else
+      values[name] = original:value(place, plan)
+    end
+  end
+  state.adopt(self, values, plan)
+end
+
+--- Write the changed columns of an object that was loaded or saved.
+---@param only string[]? of these fields
+--- Raises validation, stale, integrity and the other errors of a statement.
+function writing.update(self, class, database, only)
+  settle_relations(self, class)
+  local meta = getmetatable(self)
+  local fields = changed_fields(self, meta)
+  if fields == nil then
+    return self
+  end
+  if rawget(class.entity, "before_update") then
+    call(class, self, "before_update")
+    settle_relations(self, class)
+    fields = changed_fields(self, meta)
+  end
+  if fields and only then
+    fields = chosen(class, fields, only)
+  end
+  if fields == nil then
+    return self
+  end
+  local params, problems = {}, nil
+  for place, field in ipairs(fields) do
+    local value = rawget(self, field.attribute)
+    local taken, why = field:check(value, self)
+    if why then
+      problems = problems or {}
+      problems[field.name] = why
+    elseif taken ~= value then
+      rawset(self, field.attribute, taken)
+    end
+    params[place] = taken
+  end
+  if problems then
+    return refuse(class, problems)
+  end
+  if meta.key_places == nil then
+    find_key_places(meta)
+  end
+  local n = add_key(self, meta, params, #fields)
+  local st = update_statement(class, loading.dialect_of(database), fields)
+  state.note(self, database)
+  local affected = run(database, nil, st.sql, "write", params, n, loading.options(database, st), core.take)
+  if affected == 0 then
+    return errors.raise("stale", tostring(self) .. " is not in the database any more: it was deleted, or its key changed")
+  end
+  if only then
+    written_partly(self, meta, fields)
+  else
+    state.written(self, meta.plan, state.batch_of(self))
+  end
+  call(class, self, "after_update")
+  return self
+end
+
+-- ---- delete ----
+
+--- Delete the row of an object, which is new again then.
+---@return integer rows 0 when it was gone already
+function writing.delete(self, class, database)
+  if state.is_new(self) then
+    return errors.raise("bad_argument", tostring(self) .. " is not in the database: there is nothing to delete")
+  end
+  call(class, self, "before_delete")
+  local meta = getmetatable(self)
+  if meta.key_places == nil then
+    find_key_places(meta)
+  end
+  local params = {}
+  local n = add_key(self, meta, params, 0)
+  local st = row.delete_row(class.model, loading.dialect_of(database))
+  state.note(self, database)
+  local affected = run(database, nil, st.sql, "write", params, n, loading.options(database, st), core.take)
+  state.deleted(self)
+  if class.generated_key then
+    rawset(self, class.generated_key, nil)
+  end
+  call(class, self, "after_delete")
+  return affected
+end
+
+-- ---- refresh ----
+
+--- Read the row again; what was changed and not saved is gone.
+--- Raises not_found when the row is.
+function writing.refresh(self, class, database)
+  local meta = getmetatable(self)
+  if state.is_new(self) then
+    return errors.raise("bad_argument", tostring(self) .. " is not in the database: there is nothing to read")
+  elseif meta.key_places == nil then
+    find_key_places(meta)
+  end
+  local params = {}
+  local n = add_key(self, meta, params, 0)
+  local st = row.get(class.model, loading.dialect_of(database))
+  local found = run(database, nil, st.sql, "read", params, n, loading.options(database, st), core.rows, st.plan)[1]
+  if found == nil then
+    return errors.raise("not_found", tostring(self) .. " is not in the database any more")
+  end
+  for _, name in ipairs(st.plan.names) do
+    rawset(self, name, found[name])
+  end
+  local batch = state.batch_of(self)
+  setmetatable(self, class.meta)
+  state.written(self, class.meta.plan, batch)
+  state.unrelate(self)
+  return self
+end
+
+return writing

@@ -1,0 +1,3 @@
+-- Whole numbers of 32 bits.
+
+return require("moonpool.field.whole").type("integer", 32)

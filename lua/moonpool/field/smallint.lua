@@ -1,0 +1,3 @@
+-- Whole numbers of 16 bits.
+
+return require("moonpool.field.whole").type("smallint", 16)

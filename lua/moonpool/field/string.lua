@@ -1,0 +1,15 @@
+-- Short text with a greatest length in characters, 255 if none is given.
+
+local characters = require "moonpool.field.characters"
+
+return {
+  name = "string",
+  kind = "text",
+  options = { min = true, max = true, max_length = true },
+  take = characters.take,
+  check = characters.check,
+  prepare = function(field)
+    characters.prepare(field)
+    field.max = field.max or 255
+  end,
+}

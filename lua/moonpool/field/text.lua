@@ -1,0 +1,12 @@
+-- Text of any length.
+
+local characters = require "moonpool.field.characters"
+
+return {
+  name = "text",
+  kind = "text",
+  options = { min = true, max = true, max_length = true },
+  take = characters.take,
+  check = characters.check,
+  prepare = characters.prepare,
+}

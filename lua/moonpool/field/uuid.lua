@@ -1,0 +1,19 @@
+-- UUIDs, as text in lower case.
+
+local base = require "moonpool.field.base"
+
+local take = base.take_by "uuid"
+
+return {
+  name = "uuid",
+  kind = "uuid",
+  options = {},
+  take = function(field, value)
+    if type(value) == "table" then
+      local key = base.key_of(value)
+      if key == nil then return base.cannot_take(field, value) end
+      value = key
+    end
+    return take(field, value)
+  end,
+}

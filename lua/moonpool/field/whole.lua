@@ -1,0 +1,58 @@
+-- The types of whole numbers: they differ in their range, which is the same on every database.
+
+local base = require "moonpool.field.base"
+local core = require "moonpool.core"
+
+local math_type = math.type
+local convert, INT = core.convert, core.kind.int
+
+local whole = {}
+
+-- Beyond this a Lua number of LuaJIT is not exact and an int64_t is wanted; core.convert knows them.
+local EXACT = 2 ^ 53
+
+local is_whole
+if math_type then
+  function is_whole(v) return math_type(v) == "integer" end
+else
+  function is_whole(v) return type(v) == "number" and v % 1 == 0 and v > -EXACT and v < EXACT end
+end
+
+--- A type of this name for numbers of so many bits.
+---@param name string
+---@param bits integer
+function whole.type(name, bits)
+  local low, high
+  if bits < 64 then low, high = -2 ^ (bits - 1), 2 ^ (bits - 1) - 1 end
+
+  local function take(field, value)
+    local taken = value
+    if not is_whole(value) then
+      local kind = type(value)
+      if kind == "boolean" then return base.cannot_take(field, value) end
+      if kind == "table" then
+        taken = base.key_of(value)
+        if taken == nil then return base.cannot_take(field, value) end
+      end
+      local why
+      taken, why = convert(INT, taken)
+      if taken == nil then return base.cannot_take(field, value, why) end
+    end
+    if low and (taken < low or taken > high) then
+      return base.cannot_take(field, value, ("it has %d bits"):format(bits))
+    end
+    return taken
+  end
+
+  return {
+    name = name,
+    kind = "int",
+    bits = bits,
+    options = { min = true, max = true },
+    take = take,
+    prepare = base.prepare_range,
+    check = base.check_range,
+  }
+end
+
+return whole

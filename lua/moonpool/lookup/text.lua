@@ -1,0 +1,41 @@
+-- Text lookups: how a filter key such as name__contains becomes a condition.
+-- A lookup builds nodes. It writes no SQL and does not know the dialect, which also escapes the
+-- wildcards: each database has others.
+
+local node = require "moonpool.tree.node"
+
+local text = {}
+
+local function match(how, fold)
+  return {
+    takes = "one",
+    kinds = { text = true },
+    build = function(operand, value)
+      if value.op == "null" then return node.false_ end
+      return node.text_match(how, operand, value, fold)
+    end,
+  }
+end
+
+text.contains = match("contains", false)
+text.icontains = match("contains", true)
+text.startswith = match("starts", false)
+text.istartswith = match("starts", true)
+text.endswith = match("ends", false)
+text.iendswith = match("ends", true)
+text.like = match("like", false)
+text.ilike = match("like", true)
+text.regex = match("regex", false)
+text.iregex = match("regex", true)
+
+-- Equality of anything with NULL is asked with isnull or exact; here it means the same.
+text.iexact = {
+  takes = "one",
+  kinds = { text = true },
+  build = function(operand, value)
+    if value.op == "null" then return node.is_null(operand) end
+    return node.text_match("equals", operand, value, true)
+  end,
+}
+
+return text

@@ -1,0 +1,313 @@
+-- A model is what an entity declares, as the rooms below entities see it: fields, key, table, relations. It
+-- knows no database and no object. Models are registered by name; declaring a name again
+-- replaces the model, so that a REPL can correct itself.
+
+local errors = require "moonpool.errors"
+local expression = require "moonpool.tree.expression"
+local field_types = require "moonpool.field"
+local path = require "moonpool.resolve.path"
+local vocabulary = require "moonpool.vocabulary"
+
+local model = {}
+
+local registry, ordered, watchers = {}, {}, {}
+
+local OPTIONS = { table = true, order_by = true, indexes = true, primary_key = true, database = true }
+local LATER = { schema = true, extends = true, discriminator = true, soft_delete = true, timestamps = true }
+
+local Model = {}
+
+local function bad(self, message, ...)
+  errors.raise("bad_argument", self.name .. ": " .. message:format(...))
+end
+
+-- ---- declaring ----
+
+local function check_name(self, name)
+  local ok, why = vocabulary.is_name(name)
+  if not ok then bad(self, "the field name %s %s", vocabulary.quoted(name), why) end
+  if vocabulary.object_methods[name] or vocabulary.hooks[name] or name == "pk" or name == "c" then
+    bad(self, "a field cannot be called %s, which objects answer to: call it %s_ and give it column = %q", name, name, name)
+  end
+end
+
+local function check_identifier(self, what, name)
+  if type(name) ~= "string" or name == "" or #name > 63 or name:find("%z") then
+    bad(self, "%s is a name of 1 to 63 bytes, not %s", what, vocabulary.quoted(name))
+  end
+end
+
+local function sorted(fields)
+  local list = {}
+  for name, declaration in pairs(fields) do list[#list + 1] = { name = name, declaration = declaration } end
+  table.sort(list, function(a, b)
+    if a.declaration.number ~= b.declaration.number then return a.declaration.number < b.declaration.number end
+    return a.name < b.name
+  end)
+  return list
+end
+
+local function add_field(self, name, declaration)
+  local field = field_types.bind(declaration, self, name, #self.fields + 1)
+  for _, taken in ipairs { name, field.attribute } do
+    if self.by_name[taken] then
+      bad(self, "%s and %s are both called %s", self.by_name[taken].name, name, taken)
+    end
+  end
+  check_identifier(self, "the column of " .. name, field.column)
+  for _, other in ipairs(self.fields) do
+    if other.column:lower() == field.column:lower() then
+      bad(self, "%s and %s have the same column %s", other.name, name, vocabulary.quoted(field.column))
+    end
+  end
+  self.fields[field.position] = field
+  self.by_name[name] = field
+  self.by_name[field.attribute] = field
+  if field.relation then self.relations[name] = field end
+  return field
+end
+
+local function add_fields(self, fields, options)
+  local has_key = options.primary_key ~= nil
+  for name, declaration in pairs(fields) do
+    check_name(self, name)
+    if not field_types.is_declaration(declaration) then
+      bad(self, "%s is declared with mp.field, such as mp.field.integer(), not %s", name, vocabulary.quoted(declaration))
+    end
+    has_key = has_key or declaration.options.primary_key == true or declaration.definition.name == "id"
+  end
+  if not has_key then
+    if fields.id then bad(self, "it has a field id that is no key: give it primary_key = true") end
+    add_field(self, "id", field_types.types.id())
+  end
+  for _, entry in ipairs(sorted(fields)) do add_field(self, entry.name, entry.declaration) end
+end
+
+local function find_key(self, options)
+  local names = options.primary_key
+  for _, field in ipairs(self.fields) do
+    if field.primary_key and not names then self.key[#self.key + 1] = field end
+  end
+  if names == nil then
+    if #self.key > 1 then
+      bad(self, "%s and %s are both the primary key: a key of several columns is the option primary_key = { ... }",
+        self.key[1].name, self.key[2].name)
+    end
+    return
+  end
+  if type(names) == "string" then names = { names } end
+  if type(names) ~= "table" or #names == 0 then bad(self, "primary_key is a list of field names") end
+  for i, name in ipairs(names) do
+    local field = self:field(name)
+    if field.null then bad(self, "the primary key %s cannot be NULL", name) end
+    field.primary_key = true
+    self.key[i] = field
+  end
+end
+
+local function read_indexes(self, indexes)
+  for i, index in ipairs(indexes) do
+    if type(index) == "string" then index = { index } end
+    if type(index) ~= "table" or #index == 0 then bad(self, "index %d is a list of field names", i) end
+    local found = { unique = false, fields = {} }
+    for key, value in pairs(index) do
+      if key == "unique" then
+        found.unique = value == true
+      elseif key == "name" then
+        check_identifier(self, "the name of an index", value)
+        found.name = value
+      elseif type(key) ~= "number" then
+        errors.raise("unknown_option", ("%s: an index takes no option %s%s"):format(self.name, vocabulary.quoted(key),
+          vocabulary.suggest(key, { "unique", "name" })))
+      end
+    end
+    for j, name in ipairs(index) do found.fields[j] = self:field(name) end
+    self.indexes[i] = found
+  end
+end
+
+local function read_options(self, options)
+  for name in pairs(options) do
+    if not OPTIONS[name] then
+      errors.raise("unknown_option", ("an entity takes no option %s%s"):format(vocabulary.quoted(name),
+        LATER[name] and " (it is not built yet)" or vocabulary.suggest(name, OPTIONS)))
+    end
+  end
+  self.table = options.table or vocabulary.snake_case(self.name)
+  check_identifier(self, "its table", self.table)
+  self.order_by = type(options.order_by) == "string" and { options.order_by } or options.order_by or {}
+  if type(self.order_by) ~= "table" then bad(self, "order_by is a list of field names") end
+  self.database = options.database
+end
+
+-- ---- relations from the other side ----
+
+-- All inverses anew, over all models: a declaration can complete relations in both directions.
+local function link()
+  for _, one in ipairs(ordered) do one.inverses = {} end
+  for _, other in ipairs(ordered) do
+    for _, field in ipairs(other.fields) do
+      local target = field.relation and field.inverse and registry[field.target_name]
+      if target then
+        target.inverses[field.inverse] = { name = field.inverse, field = field, model = other }
+      end
+    end
+  end
+end
+
+local function check_inverse(target, field)
+  local name = field.inverse
+  local other = target.inverses[name]
+  if target.by_name[name] or vocabulary.object_methods[name] or vocabulary.hooks[name] or name == "pk" or name == "c" then
+    bad(field.model, "the inverse %s of %s is already something of %s", name, field.name, target.name)
+  end
+  if other and other.model.name ~= field.model.name then
+    bad(field.model, "the inverse %s of %s is already that of %s", name, field.name, other.field:title())
+  end
+end
+
+local function check_inverses(self)
+  local seen = {}
+  for _, field in ipairs(self.fields) do
+    if field.relation and field.inverse then
+      local place = field.target_name .. "." .. field.inverse
+      if seen[place] then bad(self, "%s and %s have the same inverse %s", seen[place], field.name, field.inverse) end
+      seen[place] = field.name
+      local target = field.target_name == self.name and self or registry[field.target_name]
+      if target then check_inverse(target, field) end
+    end
+  end
+  for _, other in ipairs(ordered) do
+    for _, field in ipairs(other.fields) do
+      if field.relation and field.inverse and field.target_name == self.name and other.name ~= self.name
+        and self.by_name[field.inverse] then
+        bad(self, "the field %s is already the inverse of %s", field.inverse, field:title())
+      end
+    end
+  end
+end
+
+--- Declare an entity's model and register it.
+---@param name string
+---@param fields table<string, table>
+---@param options table?
+---@return table model  raises bad_argument, unknown_option, unknown_field
+function model.declare(name, fields, options)
+  local ok, why = vocabulary.is_name(name)
+  if not ok then
+    errors.raise("bad_argument", ("the name of an entity, %s, %s"):format(vocabulary.quoted(name), why or "is empty"))
+  end
+  if type(fields) ~= "table" then
+    errors.raise("bad_argument", ("%s: the fields of an entity are a table, not %s"):format(name, vocabulary.quoted(fields)))
+  end
+  options = options or {}
+  local self = setmetatable({
+    name = name, options = options, fields = {}, by_name = {}, relations = {}, inverses = {}, key = {}, indexes = {},
+    find = model.find, names = model.names, paths = {}, expressions = {}, statements = {},
+  }, Model)
+  read_options(self, options)
+  add_fields(self, fields, options)
+  find_key(self, options)
+  read_indexes(self, options.indexes or {})
+  check_inverses(self)
+
+  local before = registry[name]
+  registry[name] = self
+  local place = #ordered + 1
+  for i, other in ipairs(ordered) do
+    if other == before then place = i end
+    -- what was found about paths and queries may lead to the model that was replaced
+    other.paths, other.expressions, other.statements, other.root = {}, {}, {}, nil
+  end
+  ordered[place] = self
+  link()
+  for _, watcher in ipairs(watchers) do watcher(self) end
+  return self
+end
+
+---@return table? model
+function model.find(name) return registry[name] end
+
+--- The model of that name, or raises.
+function model.get(name)
+  local found = registry[name]
+  if not found then
+    errors.raise("bad_argument", ("no entity is called %s%s"):format(vocabulary.quoted(name),
+      vocabulary.suggest(name, registry)))
+  end
+  return found
+end
+
+--- All models in order of declaration.
+function model.all()
+  local list = {}
+  for i, one in ipairs(ordered) do list[i] = one end
+  return list
+end
+
+function model.names() return registry end
+
+--- Call fn(model) after each declaration.
+function model.on_declare(fn) watchers[#watchers + 1] = fn end
+
+-- ---- what a model answers ----
+
+--- The field of that name or attribute, "pk" for the key; raises unknown_field.
+---@param name string
+---@return table field
+function Model:field(name)
+  if name == "pk" and #self.key == 1 then return self.key[1] end
+  local field = self.by_name[name]
+  if not field then
+    errors.raise("unknown_field", ("%s has no field %s%s"):format(self.name, vocabulary.quoted(name),
+      vocabulary.suggest(name, self.by_name)))
+  end
+  return field
+end
+
+--- What a key of filter says, found once for each text.
+---@param text string
+---@return moonpool.path
+function Model:path(text)
+  local found = self.paths[text]
+  if not found then
+    found = path.parse(self, text, true)
+    self.paths[text] = found
+  end
+  return found
+end
+
+--- The expression behind Author.age: raises unknown_field.
+---@param text string
+---@return table expression
+function Model:expression(text)
+  local found = self.expressions[text]
+  if not found then
+    path.parse(self, text, false)
+    found = expression.path(self, text)
+    self.expressions[text] = found
+  end
+  return found
+end
+
+-- The columns of a whole object; made late because the kind of a relation is its target's.
+local function plan_of(self)
+  local plan = { names = {}, kinds = {} }
+  for i, field in ipairs(self.fields) do
+    plan.names[i], plan.kinds[i] = field.attribute, field.kind
+  end
+  return plan
+end
+
+function Model.__index(self, name)
+  local method = Model[name]
+  if method ~= nil then return method end
+  if name == "plan" then
+    local plan = plan_of(self)
+    rawset(self, "plan", plan)
+    return plan
+  end
+  return nil
+end
+
+return model

@@ -1,0 +1,133 @@
+-- From a name with "__" to what it leads to: author__name__icontains is the relation author, the field
+-- name behind it and the lookup icontains. Knows models, no query: joins are made by whoever follows
+-- the path.
+
+local errors = require "moonpool.errors"
+local lookup = require "moonpool.lookup"
+local vocabulary = require "moonpool.vocabulary"
+
+local path = {}
+
+--- One way from a model to a field.
+---@class moonpool.path
+---@field text string
+---@field steps table[]    { name, field, model } to one row, { name, inverse, model } to many
+---@field field table      the field at the end
+---@field lookup string    "exact" if none is written
+---@field many boolean     whether a step leads to many rows
+---@field rank string      sorts paths by declaration, so that equal filters give equal texts
+
+local function candidates(model)
+  local names = { pk = true }
+  for name in pairs(model.by_name) do names[name] = true end
+  for name in pairs(model.inverses) do names[name] = true end
+  return names
+end
+
+local function unknown(model, name)
+  errors.raise("unknown_field", ("%s has no field %s%s"):format(model.name, vocabulary.quoted(name),
+    vocabulary.suggest(name, candidates(model))))
+end
+
+-- The key of a model as the end of a path.
+local function key_of(model, text)
+  if #model.key ~= 1 then
+    errors.raise("unsupported", ("%s: the key of %s has %d columns, which one name cannot stand for yet"):format(
+      vocabulary.quoted(text), model.name, #model.key))
+  end
+  return model.key[1]
+end
+
+local function is_lookup(name)
+  return lookup.is_key(name) or vocabulary.later_lookups[name] or false
+end
+
+-- Split at "__"; a name has none inside, so every one separates.
+local function parts_of(text)
+  local parts, from = {}, 1
+  while true do
+    local first, last = text:find("__", from, true)
+    parts[#parts + 1] = text:sub(from, (first or 0) - 1)
+    if not first then return parts end
+    from = last + 1
+  end
+end
+
+local function title_of(field)
+  return ("%s field %s"):format(field.type, field:title())
+end
+path.title_of = title_of
+
+-- Whether name, found behind a relation, goes on into the model rather than being a lookup on the key.
+local function goes_on(model, name)
+  if name == nil then return false end
+  return name == "pk" or model.by_name[name] ~= nil or model.inverses[name] ~= nil or not is_lookup(name)
+end
+
+-- Follow names from model as far as they lead. Gives the field at the end and the number of the part
+-- that could not be followed.
+local function follow(model, parts, found, rank)
+  local steps, i = found.steps, 1
+  while true do
+    local name = parts[i]
+    local field = name == "pk" and key_of(model, found.text) or model.by_name[name]
+    local inverse = model.inverses[name]
+    if not field and not inverse then unknown(model, name) end
+    rank[#rank + 1] = field and ("%04d"):format(field.position) or "9" .. name
+    i = i + 1
+    -- author_id is the column and leads nowhere; author does
+    if field and not (field.relation and name == field.name) then return field, i end
+    local behind = inverse and inverse.model or field:target()
+    local leads = goes_on(behind, parts[i])
+    if field and not leads then return field, i end
+    steps[#steps + 1] = { name = name, field = field, inverse = inverse, model = behind }
+    found.many = found.many or inverse ~= nil
+    if not leads then return key_of(behind, found.text), i end
+    model = behind
+  end
+end
+
+-- What is left behind the field must be one lookup.
+local function read_lookup(found, parts, i, with_lookup)
+  local field, name = found.field, parts[i]
+  if field.kind_name == "json" and not is_lookup(name) then
+    errors.raise("unsupported", ("JSON paths are not built yet: %s"):format(vocabulary.quoted(found.text)))
+  end
+  if not with_lookup then
+    errors.raise("unknown_field", ("%s: there is nothing called %s behind the %s"):format(vocabulary.quoted(found.text),
+      vocabulary.quoted(name), title_of(field)))
+  end
+  found.lookup = name
+  lookup.get(name, field.kind_name, title_of(field), true)
+  if i < #parts then
+    errors.raise("unknown_lookup", ("%s: nothing can follow the lookup %s"):format(vocabulary.quoted(found.text), name))
+  end
+end
+
+--- The way that text describes, from model.
+---@param model table
+---@param text string
+---@param with_lookup boolean  whether the last part may be a lookup
+---@return moonpool.path
+function path.parse(model, text, with_lookup)
+  if type(text) ~= "string" then
+    errors.raise("bad_argument", ("%s: the name of a field is a text, not %s"):format(model.name, vocabulary.quoted(text)))
+  end
+  local parts = parts_of(text)
+  local found = { text = text, steps = {}, many = false, lookup = "exact" }
+  local steps, rank = found.steps, {}
+  local i
+  found.field, i = follow(model, parts, found, rank)
+  if i <= #parts then read_lookup(found, parts, i, with_lookup) end
+
+  -- author__id is the column author_id: no join for a key that is here already
+  local last = steps[#steps]
+  if last and last.field and found.field == last.field:key_field() then
+    steps[#steps] = nil
+    found.field = last.field
+  end
+  found.rank = table.concat(rank, "/") .. ":" .. found.lookup
+  return found
+end
+
+return path

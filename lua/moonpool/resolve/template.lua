@@ -1,0 +1,306 @@
+-- Takes the values out of what the user wrote. A walk over conditions and expressions gives
+--   a key: equal for all trees that differ in their values only,
+--   the values, in the order of the walk,
+--   and, when it is asked for, the template: the same tree with numbered slots for the values.
+-- So a shape is resolved and compiled once, and holds no value of the query that came first.
+
+local condition = require "moonpool.tree.condition"
+local core = require "moonpool.core"
+local errors = require "moonpool.errors"
+local expression = require "moonpool.tree.expression"
+local lookup = require "moonpool.lookup"
+local vocabulary = require "moonpool.vocabulary"
+
+local null = core.null
+
+local template = {}
+
+---@class moonpool.walk
+---@field context table     { model, annotations }: what names mean here
+---@field tokens string[]   the key so far
+---@field values any[]
+---@field count integer     values so far, with those of the query that is built upon
+---@field build boolean     whether templates are wanted
+
+--- Begin a walk; slots are numbered from first + 1.
+---@return moonpool.walk
+function template.walk(context, values, first, build)
+  return { context = context, tokens = {}, values = values, count = first, build = build }
+end
+
+local function say(walk, token)
+  local tokens = walk.tokens
+  tokens[#tokens + 1] = token
+end
+
+-- User's texts stand in keys with their length, so that no text can pass for another structure.
+local function say_text(walk, text)
+  say(walk, #text .. ":" .. text)
+end
+
+--- The text that identifies what was walked.
+function template.key(walk) return table.concat(walk.tokens, " ") end
+
+local function slot(walk, value)
+  local index = walk.count + 1
+  walk.count = index
+  walk.values[index] = value
+  say(walk, "?")
+  return walk.build and { _op = "slot", index = index } or true
+end
+
+local walk_condition, walk_expression
+
+-- A query set is known by its shape.
+local function is_query(v)
+  return type(v) == "table" and type(rawget(v, "shape")) == "table" and rawget(v, "slots") ~= nil
+end
+template.is_query = is_query
+
+local function walk_query(walk, query)
+  local first = walk.count
+  for i = 1, query.shape.count do walk.values[first + i] = query.slots[i] end
+  walk.count = first + query.shape.count
+  say(walk, "query " .. query.shape.number)
+  local built = { _op = "query", shape = query.shape, first = first }
+  for _, name in ipairs { "top", "skip" } do
+    if query[name] then
+      say(walk, name)
+      walk.count = walk.count + 1
+      walk.values[walk.count] = query[name]
+      built[name] = walk.count
+    end
+  end
+  return built
+end
+
+-- One value on the right of a lookup: its kind is that of what stands on the left.
+local function walk_value(walk, value)
+  if value == nil or value == null then
+    say(walk, "null")
+    return { _op = "null" }
+  end
+  if type(value) == "table" then
+    if expression.is(value) then return walk_expression(walk, value) end
+    if condition.is(value) then
+      errors.raise("bad_argument", "a condition stands where a value is wanted")
+    end
+    if is_query(value) then
+      errors.raise("bad_argument", "a query set stands where one value is wanted: use the lookup in")
+    end
+  end
+  return slot(walk, value)
+end
+
+-- The length of an array without holes, and whether all in it are plain values.
+local function array_length(title, value)
+  if type(value) ~= "table" or (getmetatable(value) ~= nil and value[1] == nil) or expression.is(value) then
+    errors.raise("bad_argument", ("%s takes an array, not %s"):format(title, vocabulary.quoted(value)))
+  end
+  local length = #value
+  local seen, is_plain = 0, true
+  for key, item in next, value do
+    seen = seen + 1
+    if type(key) ~= "number" or key < 1 or key > length or key % 1 ~= 0 then
+      errors.raise("bad_argument", ("%s takes an array of values, this one has the key %s"):format(title, vocabulary.quoted(key)))
+    end
+    local kind = type(item)
+    if kind == "table" or item == null then is_plain = false end
+  end
+  if seen ~= length then errors.raise("bad_argument", title .. " takes an array without holes; mp.null stands for NULL") end
+  return length, is_plain
+end
+
+-- A long list is filled up with its last value to one of few lengths, so that lists of any length
+-- share few statements. Up to this length each has its own.
+local OWN_LENGTH = 16
+
+-- A list of plain values only, which is what lists nearly always are and where they are long: one token.
+local function walk_plain_list(walk, list, length)
+  local values, first = walk.values, walk.count
+  for i = 1, length do values[first + i] = list[i] end
+  local full = length
+  if length > OWN_LENGTH then
+    full = OWN_LENGTH
+    while full < length do full = full * 2 end
+    for i = length + 1, full do values[first + i] = list[length] end
+  end
+  walk.count = first + full
+  say(walk, "list " .. full)
+  if not walk.build then return true end
+  local items = {}
+  for i = 1, full do items[i] = { _op = "slot", index = first + i } end
+  return { _op = "list", items = items }
+end
+
+local function walk_list(walk, title, value)
+  if is_query(value) then
+    return { _op = "list", query = walk_query(walk, value), items = {} }
+  end
+  local length, is_plain = array_length(title, value)
+  if is_plain then return walk_plain_list(walk, value, length) end
+  local built, items = { _op = "list" }, {}
+  built.items = items
+  say(walk, "list")
+  for i = 1, length do
+    if value[i] == null then
+      built.has_null = true
+      say(walk, "null")
+    else
+      items[#items + 1] = walk_value(walk, value[i])
+    end
+  end
+  say(walk, "end")
+  return built
+end
+
+-- What stands on the right of a lookup.
+local function walk_operand(walk, entry, title, value)
+  local takes = entry.takes
+  if takes == "one" then
+    return walk_value(walk, value)
+  elseif takes == "list" then
+    return walk_list(walk, title, value)
+  elseif takes == "pair" then
+    if array_length(title, value) ~= 2 then
+      errors.raise("bad_argument", title .. " takes an array of two values")
+    end
+    local low = walk_value(walk, value[1])
+    return { _op = "pair", low, (walk_value(walk, value[2])) }
+  end
+  if type(value) ~= "boolean" then
+    errors.raise("bad_argument", ("%s takes true or false, not %s"):format(title, vocabulary.quoted(value)))
+  end
+  say(walk, tostring(value))
+  return { _op = "flag", value = value }
+end
+
+-- ---- filter tables ----
+
+--- What a key of a filter table means: an annotation ("n__gt") or a path of the model.
+---@return table { text, rank, lookup, path or annotation }
+function template.meaning(context, key)
+  local known = context.meanings[key]
+  if known then return known end
+  local meaning
+  if type(key) ~= "string" then
+    errors.raise("bad_argument", ("a filter table has names of fields as keys, not %s"):format(vocabulary.quoted(key)))
+  end
+  local name, rest = key:match("^(.-)__(.*)$")
+  local annotation = context.annotations[name or key]
+  if annotation then
+    meaning = { text = key, annotation = annotation, lookup = rest or "exact", rank = "~" .. key }
+    lookup.get(meaning.lookup, annotation.kind, "the annotation " .. annotation.name, true)
+  else
+    local path = context.model:path(key)
+    meaning = { text = key, path = path, lookup = path.lookup, rank = path.rank }
+  end
+  meaning.entry = lookup.entries[meaning.lookup]
+  context.meanings[key] = meaning
+  return meaning
+end
+
+local function by_rank(a, b)
+  if a.rank ~= b.rank then return a.rank < b.rank end
+  return a.text < b.text
+end
+
+local function meanings_of(context, keys)
+  local meanings = {}
+  for key in pairs(keys) do meanings[#meanings + 1] = template.meaning(context, key) end
+  if #meanings > 1 then table.sort(meanings, by_rank) end
+  return meanings
+end
+
+--- The keys of a filter table by declaration, which is the order of their values.
+---@return string[]
+function template.sorted(context, keys)
+  local names = meanings_of(context, keys)
+  for i, meaning in ipairs(names) do names[i] = meaning.text end
+  return names
+end
+
+local function walk_match(walk, keys)
+  local meanings = meanings_of(walk.context, keys)
+  local built = { _op = "match" }
+  say(walk, "match")
+  for i, meaning in ipairs(meanings) do
+    say_text(walk, meaning.text)
+    built[i] = { meaning = meaning, operand = walk_operand(walk, meaning.entry, meaning.text, keys[meaning.text]) }
+  end
+  say(walk, "end")
+  return built
+end
+
+-- ---- conditions and expressions ----
+
+function walk_condition(walk, node)
+  local op = node._op
+  if op == "match" then return walk_match(walk, node.keys) end
+  say(walk, op)
+  if op == "lookup" then
+    local left = walk_expression(walk, node.left)
+    say(walk, node.name)
+    local entry = lookup.entries[node.name]
+    return { _op = op, name = node.name, left = left, operand = walk_operand(walk, entry, tostring(node.left) .. ":" .. node.name, node.value) }
+  end
+  local built = { _op = op }
+  for i = 1, #node do built[i] = walk_condition(walk, node[i]) end
+  say(walk, "end")
+  return built
+end
+
+function walk_expression(walk, node)
+  local op = node._op
+  say(walk, op)
+  if op == "path" then
+    if type(node._path) ~= "string" then
+      errors.raise("bad_argument", ("the name of a field is a text, not %s"):format(vocabulary.quoted(node._path)))
+    end
+    if node._model then say_text(walk, node._model.name) end
+    say_text(walk, node._path)
+    return node
+  elseif op == "value" then
+    local value = node.value
+    if value == nil or value == null then
+      say(walk, "null")
+      return { _op = "null" }
+    end
+    local kind = core.kind_of(value)
+    if kind == nil then
+      errors.raise("bad_argument", ("%s cannot be a value in an expression"):format(vocabulary.quoted(value)))
+    end
+    -- the kind of a literal decides what an expression gives, so it is part of the shape
+    say(walk, kind)
+    local built = slot(walk, value)
+    if walk.build then built.kind = kind end
+    return built
+  elseif op == "binary" then
+    say(walk, node.operator)
+    local left = walk_expression(walk, node.left)
+    return { _op = op, operator = node.operator, left = left, right = walk_expression(walk, node.right) }
+  elseif op == "negate" then
+    return { _op = op, operand = walk_expression(walk, node.operand) }
+  elseif op == "order" then
+    say(walk, (node.descending and "desc" or "asc") .. (node.nulls or ""))
+    return { _op = op, operand = walk_expression(walk, node.operand), descending = node.descending, nulls = node.nulls }
+  elseif op == "aggregate" then
+    say(walk, node.name .. (node.distinct and " distinct" or ""))
+    local built = { _op = op, name = node.name, distinct = node.distinct }
+    if node.argument then built.argument = walk_expression(walk, node.argument) end
+    if node.filter then built.filter = walk_condition(walk, node.filter) end
+    say(walk, "end")
+    return built
+  end
+  -- call
+  say_text(walk, tostring(node.name))
+  local arguments = {}
+  for i = 1, node.arguments.n do arguments[i] = walk_expression(walk, node.arguments[i]) end
+  say(walk, "end")
+  return { _op = op, name = node.name, arguments = arguments }
+end
+
+template.condition = walk_condition
+template.expression = walk_expression
+
+return template

@@ -1,0 +1,444 @@
+-- Query sets: immutable, each method gives another one. A query set is a small table: its shape
+-- (shared by all query sets of that form), the values of its slots, converted, and its limits. Nothing here
+-- writes SQL; the words of api.md section 4 become templates and are resolved once, so that a wrong
+-- name is an error at the line that wrote it.
+--
+-- Raw keys: model shape slots top skip extra. None is called like a method.
+
+local condition = require "moonpool.tree.condition"
+local core = require "moonpool.core"
+local errors = require "moonpool.errors"
+local expression = require "moonpool.tree.expression"
+local resolve = require "moonpool.sql.select"
+local shape_room = require "moonpool.sql.shape"
+local template = require "moonpool.resolve.template"
+local vocabulary = require "moonpool.vocabulary"
+
+local null = core.null
+local unpack = unpack or table.unpack
+
+local query = {}
+local methods = {}
+query.methods = methods
+
+local function derived(q, shape, slots)
+  return setmetatable({
+    model = q.model, shape = shape, slots = slots, top = q.top, skip = q.skip, extra = q.extra,
+  }, getmetatable(q))
+end
+
+--- All rows of a model.
+---@param model table
+---@param metatable table?  that of the query set and of all made from it
+---@param extra any         carried along
+function query.root(model, metatable, extra)
+  local root = model.root
+  if not root then
+    root = shape_room.root(model)
+    model.root = root
+  end
+  return setmetatable({ model = model, shape = root, slots = {}, extra = extra }, metatable)
+end
+
+--- The same query set with something else carried along.
+function query.with(q, extra)
+  local other = derived(q, q.shape, q.slots)
+  other.extra = extra
+  return other
+end
+
+--- The same query set with these limits instead of its own; nil is none.
+function query.limited(q, top, skip)
+  local other = derived(q, q.shape, q.slots)
+  other.top, other.skip = top, skip
+  return other
+end
+
+-- ---- from walk to shape ----
+
+-- Follow a walk from q's shape: the shape that it leads to, made if there was none, and its slots.
+-- change(walk) is asked for new shapes only: it walks again, building, and gives the changes.
+local function advance(q, walk, prefix, change)
+  local from = q.shape
+  local key = prefix .. template.key(walk)
+  local to = from.next[key]
+  if not to then
+    local building = template.walk(from.context, {}, from.count, true)
+    local takes = {}
+    local changes = change(building, takes)
+    to = shape_room.follow(from, key, shape_room.derive(from, changes, building.count, takes))
+  end
+  if to.count == from.count then return derived(q, to, q.slots) end
+  local slots, given = {}, q.slots
+  for i = 1, from.count do slots[i] = given[i] end
+  local values, takes = walk.values, to.takes
+  for i = from.count + 1, to.count do slots[i] = takes[i]:convert(values[i]) end
+  return derived(q, to, slots)
+end
+
+local function walk_of(q)
+  return template.walk(q.shape.context, {}, q.shape.count, false)
+end
+
+-- ---- filter ----
+
+-- Tables of plain values are known by their keys alone: known[key][key]...[LEAF], in whatever order
+-- pairs gives them, leads to the shape without making any text.
+local LEAF = {}
+
+local function is_plain(value)
+  local kind = type(value)
+  return kind == "string" or kind == "number" or kind == "boolean" or (kind == "userdata" and value ~= null)
+end
+
+local function known_filter(q, keys)
+  local known = q.shape.known
+  for key, value in next, keys do
+    if not is_plain(value) then return nil end
+    known = known[key]
+    if not known then return nil end
+  end
+  local leaf = known[LEAF]
+  if not leaf then return nil end
+  local from, to = q.shape.count, leaf.shape
+  local slots, given, takes, names = {}, q.slots, to.takes, leaf.names
+  for i = 1, from do slots[i] = given[i] end
+  for i = 1, #names do
+    local place = from + i
+    slots[place] = takes[place]:convert(keys[names[i]])
+  end
+  return derived(q, to, slots)
+end
+
+local function remember_filter(q, keys, found)
+  local names = {}
+  for key, value in next, keys do
+    if not is_plain(value) or template.meaning(q.shape.context, key).entry.takes ~= "one" then return end
+    names[#names + 1] = key
+  end
+  local known = q.shape.known
+  for _, key in ipairs(names) do
+    known[key] = known[key] or {}
+    known = known[key]
+  end
+  known[LEAF] = { shape = found.shape, names = template.sorted(q.shape.context, keys) }
+end
+
+local function conditions_of(where, ...)
+  local count = select("#", ...)
+  local first = ...
+  if count == 1 then return condition.from(first, where) end
+  local all = {}
+  for i = 1, count do all[i] = condition.from((select(i, ...)), where) end
+  return condition.all(unpack(all))
+end
+
+-- negated: exclude takes away the rows for which all conditions hold.
+local function narrow(q, wanted, negated)
+  local walk = walk_of(q)
+  template.condition(walk, wanted)
+  return advance(q, walk, negated and "exclude " or "filter ", function(building, takes)
+    local built = template.condition(building, wanted)
+    if negated then built = { _op = "no", built } end
+    resolve.check_condition(q.shape, built, takes)
+    return { conditions = shape_room.with(q.shape.conditions, built), filtered = true }
+  end)
+end
+
+local function refuse_limited(q, method)
+  if q.top or q.skip then
+    errors.raise("bad_argument", ("%s after limit or offset: narrow first, then cut"):format(method))
+  end
+end
+
+--- Rows for which all of it holds. Takes any number of tables and conditions.
+function methods.filter(q, ...)
+  local keys = ...
+  local is_table = type(keys) == "table" and getmetatable(keys) == nil and select("#", ...) == 1
+  refuse_limited(q, "filter")
+  if is_table then
+    local found = known_filter(q, keys)
+    if found then return found end
+  end
+  if is_table and next(keys) == nil or select("#", ...) == 0 then return q end
+  local found = narrow(q, conditions_of("filter", ...), false)
+  if is_table then remember_filter(q, keys, found) end
+  return found
+end
+
+--- All rows but those for which all of it holds.
+function methods.exclude(q, ...)
+  refuse_limited(q, "exclude")
+  if select("#", ...) == 0 then return q end
+  return narrow(q, conditions_of("exclude", ...), true)
+end
+
+--- The rows whose relation `field` is the row with that key: what belongs to an owner.
+function query.owned(q, field, key)
+  return methods.filter(q, { [field.attribute] = key })
+end
+
+function methods.none(q)
+  local from = q.shape
+  local to = from.next.none or shape_room.follow(from, "none", shape_room.derive(from, { nothing = true, filtered = true }))
+  return derived(q, to, q.slots)
+end
+
+--- Says that all rows are meant, for update and delete.
+function methods.all_rows(q)
+  local from = q.shape
+  local to = from.next.all_rows or shape_room.follow(from, "all_rows", shape_room.derive(from, { filtered = true }))
+  return derived(q, to, q.slots)
+end
+
+-- ---- order ----
+
+-- "-age" and Author.age:desc() as templates' trees.
+local function order_item(q, item)
+  if type(item) == "string" then
+    local descending = item:sub(1, 1) == "-"
+    if descending then item = item:sub(2) end
+    if item == "?" then errors.raise("unsupported", 'order_by "?" is not built') end
+    local path = expression.path(nil, item)
+    return descending and path:desc() or path:asc()
+  elseif expression.is(item) then
+    return item._op == "order" and item or item:asc()
+  end
+  errors.raise("bad_argument", ("order_by of %s takes names of fields and expressions, not %s"):format(q.model.name,
+    vocabulary.quoted(item)))
+end
+
+local function ordered(q, items)
+  local walk = walk_of(q)
+  for i, item in ipairs(items) do
+    items[i] = order_item(q, item)
+    template.expression(walk, items[i])
+  end
+  return advance(q, walk, "order ", function(building, takes)
+    local order = {}
+    for i, item in ipairs(items) do order[i] = template.expression(building, item) end
+    resolve.check_order(q.shape, order, takes)
+    return { order = order, reversed = false }
+  end)
+end
+
+-- Orders by names only are known by those: orders[name][name]...[LEAF].
+local function remember_order(q, found, ...)
+  local orders = q.shape.orders
+  for i = 1, select("#", ...) do
+    local item = select(i, ...)
+    orders[item] = orders[item] or {}
+    orders = orders[item]
+  end
+  orders[LEAF] = found.shape
+  return found
+end
+
+--- The order of the rows; replaces the one before. Without arguments: none, nor the entity's own.
+function methods.order_by(q, ...)
+  local count = select("#", ...)
+  local orders = q.shape.orders
+  for i = 1, count do
+    local item = select(i, ...)
+    if type(item) ~= "string" then
+      if type(item) == "table" and not expression.is(item) then
+        errors.raise("bad_argument", "order_by takes its fields one by one: order_by(\"name\", \"-age\")")
+      end
+      return ordered(q, { ... })
+    end
+    local known = orders[item]
+    if not known then
+      -- a wrong name must leave nothing behind
+      break
+    end
+    orders = known
+  end
+  local known = orders[LEAF]
+  if known then return derived(q, known, q.slots) end
+  return remember_order(q, ordered(q, { ... }), ...)
+end
+
+function methods.reverse(q)
+  local from = q.shape
+  local to = from.next.reverse
+    or shape_room.follow(from, "reverse", shape_room.derive(from, { reversed = not from.reversed }))
+  return derived(q, to, q.slots)
+end
+
+--- With the key as order if there is no other, so that "first" has a meaning.
+function query.by_key(q)
+  if query.is_ordered(q) or q.shape.output ~= "objects" then return q end
+  local names = {}
+  for i, field in ipairs(q.model.key) do names[i] = field.attribute end
+  local found = ordered(q, names)
+  return q.shape.reversed and methods.reverse(found) or found
+end
+
+--- Whether an order was asked for, or is the entity's own.
+function query.is_ordered(q)
+  local shape = q.shape
+  if shape.order then return #shape.order > 0 end
+  return not shape.group and #q.model.order_by > 0
+end
+
+function query.is_grouped(q) return q.shape.group ~= nil end
+
+--- Whether update and delete may go ahead.
+function query.is_filtered(q)
+  return q.shape.filtered or q.top ~= nil or q.skip ~= nil
+end
+
+-- ---- limits ----
+
+local function amount(method, value)
+  if type(value) ~= "number" or value % 1 ~= 0 or value < 0 then
+    errors.raise("bad_argument", ("%s takes a number of rows, not %s"):format(method, vocabulary.quoted(value)))
+  end
+  return value
+end
+
+--- At most so many rows.
+function methods.limit(q, count)
+  return query.limited(q, amount("limit", count), q.skip)
+end
+
+--- Without the first rows.
+function methods.offset(q, count)
+  return query.limited(q, q.top, amount("offset", count))
+end
+
+--- Rows first..last, counted from 1, like string.sub.
+function methods.slice(q, first, last)
+  if amount("slice", first) < 1 then errors.raise("bad_argument", "slice counts rows from 1") end
+  if last == nil then return query.limited(q, nil, first - 1) end
+  return query.limited(q, math.max(amount("slice", last) - first + 1, 0), first - 1)
+end
+
+-- ---- what is read ----
+
+local function changed(q, key, make)
+  local from = q.shape
+  local to = from.next[key] or shape_room.follow(from, key, shape_room.derive(from, make()))
+  return derived(q, to, q.slots)
+end
+
+function methods.distinct(q, ...)
+  if select("#", ...) > 0 then errors.raise("unsupported", "distinct of single columns is not built yet") end
+  refuse_limited(q, "distinct")
+  return changed(q, "distinct", function() return { distinct = true } end)
+end
+
+local function names_of(method, q, ...)
+  local names = { ... }
+  for i = 1, select("#", ...) do
+    local name = names[i]
+    if expression.is(name) and name._op == "path" then name = name._path end
+    if type(name) ~= "string" then
+      errors.raise("bad_argument", ("%s of %s takes names of fields, not %s"):format(method, q.model.name,
+        vocabulary.quoted(names[i])))
+    end
+    names[i] = name
+  end
+  return names
+end
+
+local function key_of_names(prefix, names)
+  local parts = { prefix }
+  for i, name in ipairs(names) do parts[i + 1] = #name .. ":" .. name end
+  return table.concat(parts, " ")
+end
+
+local function need_objects(q, method)
+  if q.shape.output ~= "objects" then
+    errors.raise("bad_argument", method .. " is for objects: values(...) already says which columns are read")
+  end
+end
+
+local function loading(method, keeps)
+  return function(q, ...)
+    need_objects(q, method)
+    local names = names_of(method, q, ...)
+    return changed(q, key_of_names(method, names), function()
+      local named, loaded = {}, {}
+      for _, name in ipairs(names) do named[q.model:field(name)] = true end
+      for _, field in ipairs(q.shape.loaded or q.model.fields) do
+        if field.primary_key or (named[field] or false) == keeps then loaded[#loaded + 1] = field end
+      end
+      return { loaded = loaded }
+    end)
+  end
+end
+
+--- Load these columns and the key; the others when they are touched.
+methods.only = loading("only", true)
+
+--- Load all columns but these.
+methods.defer = loading("defer", false)
+
+local function reading(method, output)
+  return function(q, ...)
+    local names = names_of(method, q, ...)
+    return changed(q, key_of_names(method, names), function()
+      return resolve.values(q.shape, names, output)
+    end)
+  end
+end
+
+--- Rows as tables keyed by the names as written; of all columns without arguments.
+methods.values = reading("values", "rows")
+
+--- Rows as arrays.
+methods.values_list = reading("values_list", "arrays")
+
+local function with_annotations(q, annotations, prefix, change)
+  local names = {}
+  for name in pairs(annotations) do names[#names + 1] = name end
+  table.sort(names, function(a, b) return tostring(a) < tostring(b) end)
+  local walk = walk_of(q)
+  local function each(on, fn)
+    for _, name in ipairs(names) do
+      local ok, why = vocabulary.is_name(name)
+      if not ok then errors.raise("bad_argument", ("the annotation %s %s"):format(vocabulary.quoted(name), why)) end
+      local node = annotations[name]
+      if condition.is(node) then errors.raise("unsupported", "annotating a condition is not built yet: " .. name) end
+      fn(name, template.expression(on, expression.value(node)))
+    end
+  end
+  each(walk, function(name) walk.tokens[#walk.tokens + 1] = "as " .. name end)
+  return advance(q, walk, prefix, function(building, takes)
+    local built = {}
+    each(building, function(name, node) built[#built + 1] = { name = name, template = node } end)
+    return change(q.shape, built, takes)
+  end)
+end
+
+--- Further columns: { name = expression }. After values an aggregate groups by those columns.
+function methods.annotate(q, annotations)
+  if type(annotations) ~= "table" or getmetatable(annotations) ~= nil or next(annotations) == nil then
+    errors.raise("bad_argument", "annotate takes a table: annotate{ total = mp.fn.sum(\"price\") }")
+  end
+  refuse_limited(q, "annotate")
+  return with_annotations(q, annotations, "annotate ", resolve.annotate)
+end
+
+--- The same rows told by their keys, so that limits and joins are inside a sub-select.
+function query.narrowed(q)
+  return methods.filter(query.root(q.model, getmetatable(q), q.extra), { pk__in = q })
+end
+
+--- The one row of aggregates over all rows of q, as a query set.
+function query.aggregated(q, aggregates)
+  if type(aggregates) ~= "table" or getmetatable(aggregates) ~= nil or next(aggregates) == nil then
+    errors.raise("bad_argument", "aggregate takes a table: aggregate{ total = mp.fn.sum(\"price\") }")
+  end
+  if q.shape.group or (q.shape.distinct and q.shape.output ~= "objects") then
+    errors.raise("unsupported", "aggregates of groups or of distinct values are not built yet")
+  end
+  return with_annotations(q, aggregates, "aggregate ", resolve.aggregate)
+end
+
+for _, name in ipairs { "union", "intersection", "difference", "with_cte", "select_related", "for_update" } do
+  methods[name] = function() errors.raise("unsupported", name .. " is not built yet") end
+end
+
+return query

@@ -1,0 +1,170 @@
+-- Statements for single rows, known by their key, and for rows that are inserted. Their shape is a model
+-- and a list of attributes; they are kept with the model.
+
+local errors = require "moonpool.errors"
+local statement = require "moonpool.sql.statement"
+local writer = require "moonpool.sql.writer"
+
+local row = {}
+
+local function kept(model, dialect, key, make)
+  local by_dialect = model.statements[dialect]
+  if not by_dialect then
+    by_dialect = {}
+    model.statements[dialect] = by_dialect
+  end
+  local found = by_dialect[key]
+  if not found then
+    found = make()
+    by_dialect[key] = found
+  end
+  return found
+end
+
+-- Parameters are numbered as they come.
+local function slot(w, field)
+  w:slot { index = #w.slots + 1, kind = field.kind_name }
+end
+
+local function where_key(w, model)
+  w:say(" WHERE ")
+  for i, field in ipairs(model.key) do
+    if i > 1 then w:say(" AND ") end
+    w:name(field.column):say(" = ")
+    slot(w, field)
+  end
+end
+
+local function plan_of(fields)
+  local plan = { names = {}, kinds = {} }
+  for i, field in ipairs(fields) do plan.names[i], plan.kinds[i] = field.attribute, field.kind end
+  return plan
+end
+
+local function write_columns(w, fields)
+  for i, field in ipairs(fields) do
+    if i > 1 then w:say(", ") end
+    w:name(field.column)
+  end
+end
+
+local function fields_of(model, names)
+  local fields = {}
+  for i, name in ipairs(names) do fields[i] = model:field(name) end
+  return fields
+end
+
+--- One object by its key. Parameters: the key's values, converted.
+---@param model table
+---@param dialect table
+---@return moonpool.statement
+function row.get(model, dialect)
+  return kept(model, dialect, "get", function()
+    local w = writer.new(dialect, false)
+    w:say("SELECT ")
+    write_columns(w, model.fields)
+    w:say(" FROM "):name(model.table)
+    where_key(w, model)
+    return statement.new(w, { access = "read", output = "objects", plan = model.plan, width = #model.fields })
+  end)
+end
+
+-- INSERT of so many rows, without its end.
+local function write_insert(w, model, fields, rows)
+  w:say("INSERT INTO "):name(model.table)
+  if #fields == 0 then
+    if rows > 1 then
+      errors.raise("unsupported", ("%s: rows of defaults only are inserted one by one"):format(model.name))
+    end
+    return w:say(" " .. w.dialect.default_row)
+  end
+  w:say(" (")
+  write_columns(w, fields)
+  w:say(") VALUES ")
+  for i = 1, rows do
+    w:say(i > 1 and ", (" or "(")
+    for j, field in ipairs(fields) do
+      if j > 1 then w:say(", ") end
+      slot(w, field)
+    end
+    w:say(")")
+  end
+end
+
+local function finish_insert(w, returned)
+  if returned and #returned > 0 then
+    w:say(" RETURNING ")
+    write_columns(w, returned)
+  end
+  return statement.new(w, {
+    access = "write", output = returned and "rows" or "none", plan = returned and plan_of(returned) or nil,
+  })
+end
+
+local function key_of(what, names, rows, returning)
+  return ("%s %d %s > %s"):format(what, rows, table.concat(names, ","), returning and table.concat(returning, ",") or "")
+end
+
+--- Insert rows. names: attributes, in the order of the parameters; returning: attributes, or nil.
+---@param names string[]
+---@param rows integer?
+---@param returning string[]?
+function row.insert(model, dialect, names, rows, returning)
+  rows = rows or 1
+  return kept(model, dialect, key_of("insert", names, rows, returning), function()
+    local w = writer.new(dialect, false)
+    write_insert(w, model, fields_of(model, names), rows)
+    return finish_insert(w, returning and fields_of(model, returning))
+  end)
+end
+
+--- Insert rows that may be there. conflict: attributes whose uniqueness is meant; update: attributes to take over
+--- from the new row, none: leave the row that is there.
+function row.upsert(model, dialect, names, rows, conflict, update, returning)
+  rows = rows or 1
+  local key = key_of("upsert", names, rows, returning) .. " " .. table.concat(conflict, ",") .. " " .. table.concat(update, ",")
+  return kept(model, dialect, key, function()
+    local w = writer.new(dialect, false)
+    write_insert(w, model, fields_of(model, names), rows)
+    local columns = {}
+    for i, list in ipairs { conflict, update } do
+      columns[i] = {}
+      for j, field in ipairs(fields_of(model, list)) do columns[i][j] = field.column end
+    end
+    dialect.upsert(w, columns[1], columns[2])
+    return finish_insert(w, returning and fields_of(model, returning))
+  end)
+end
+
+--- Change columns of one row. Parameters: their values, then the key's.
+function row.update_row(model, dialect, names)
+  return kept(model, dialect, "update " .. table.concat(names, ","), function()
+    if #names == 0 then errors.raise("bad_argument", model.name .. ": an update without columns") end
+    local w = writer.new(dialect, false)
+    w:say("UPDATE "):name(model.table):say(" SET ")
+    for i, field in ipairs(fields_of(model, names)) do
+      if i > 1 then w:say(", ") end
+      w:name(field.column):say(" = ")
+      slot(w, field)
+    end
+    where_key(w, model)
+    return statement.new(w, { access = "write", output = "none" })
+  end)
+end
+
+--- Delete one row. Parameters: the key's values.
+function row.delete_row(model, dialect)
+  return kept(model, dialect, "delete", function()
+    local w = writer.new(dialect, false)
+    w:say("DELETE FROM "):name(model.table)
+    where_key(w, model)
+    return statement.new(w, { access = "write", output = "none" })
+  end)
+end
+
+--- How many rows with these columns fit into one insert.
+function row.max_rows(_, dialect, names)
+  return math.max(1, math.floor(dialect.most_parameters / math.max(1, #names)))
+end
+
+return row

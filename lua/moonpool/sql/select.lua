@@ -1,0 +1,290 @@
+-- From a shape to one SELECT, resolved: sources and joins, conditions, columns, order. Still no SQL and
+-- no dialect. Also checks, when a shape is made, that what it adds can be resolved.
+--
+-- A select is { scope, columns = { { expression, name } }, where, group, having, order, distinct, top,
+-- skip }; what is not there is nil. where is simplified, and false_ says that there can be no row.
+
+local condition = require "moonpool.resolve.condition"
+local errors = require "moonpool.errors"
+local expression = require "moonpool.resolve.expression"
+local node = require "moonpool.tree.node"
+local shape_room = require "moonpool.sql.shape"
+local simplify = require "moonpool.sql.simplify"
+local source = require "moonpool.resolve.source"
+local template = require "moonpool.resolve.template"
+local vocabulary = require "moonpool.vocabulary"
+
+local select_room = {}
+
+local function resolver_of(shape, scope, takes, offset)
+  return expression.resolver(scope, shape.context.annotations, shape.group and "groups" or "rows", takes, offset)
+end
+
+-- Whether fn says yes of a node or one below it; sub-selects are worlds of their own.
+local function any_node(tree, fn)
+  if fn(tree) then return true end
+  if tree.op == "aggregate" or tree.op == "has_row" or tree.op == "scalar" then return false end
+  for key, below in pairs(tree) do
+    if type(below) == "table" and key ~= "source" and key ~= "field" and key ~= "select" then
+      if below.op then
+        if any_node(below, fn) then return true end
+      elseif below[1] then
+        for _, one in ipairs(below) do
+          if any_node(one, fn) then return true end
+        end
+      end
+    end
+  end
+  return false
+end
+
+local function is_aggregate(tree) return tree.op == "aggregate" end
+
+-- What must hold, one by one: of a group some of it is asked before grouping, some after.
+local function parts_of(resolved)
+  local simple = simplify.condition(resolved)
+  return simple.op == "and" and simple.items or { simple }
+end
+
+-- Of a group only what is the same in all its rows may be asked.
+local function check_grouped(shape, resolver, tree, where)
+  if not shape.group then return end
+  local columns = {}
+  for _, column in ipairs(shape.group) do
+    local resolved = expression.resolve(resolver, column.template)
+    if resolved.op == "column" then columns[resolved.field] = resolved.source end
+  end
+  any_node(tree, function(one)
+    if one.op == "column" and columns[one.field] ~= one.source then
+      errors.raise("bad_argument", ("%s asks for %s, which is not the same in all rows of a group: name it in values, or take an aggregate of it")
+        :format(where, one.field:title()))
+    end
+    return false
+  end)
+end
+
+-- ---- checks when a shape is made; each fills takes ----
+
+--- Check a condition that is to be added to a shape.
+function select_room.check_condition(shape, built, takes)
+  local resolver = resolver_of(shape, source.scope(shape.model), takes)
+  for _, item in ipairs(parts_of(condition.resolve(resolver, built))) do
+    if shape.group and any_node(item, is_aggregate) then
+      check_grouped(shape, resolver, item, "a filter on a group")
+    end
+  end
+end
+
+function select_room.check_order(shape, order, takes)
+  local resolver = resolver_of(shape, source.scope(shape.model), takes)
+  for _, item in ipairs(order) do
+    check_grouped(shape, resolver, expression.resolve(resolver, item.operand), "the order of groups")
+  end
+end
+
+--- Check annotations, { name, template } in order, and give the changes to the shape.
+function select_room.annotate(shape, built, takes)
+  local model, known = shape.model, shape.context.annotations
+  local rows = shape.output ~= "objects"
+  local scope = source.scope(model)
+  local resolver = expression.resolver(scope, known, rows and "groups" or "rows", takes)
+  local annotations, values = {}, {}
+  for name, annotation in pairs(known) do annotations[name] = annotation end
+  for i, column in ipairs(shape.values) do values[i] = column end
+  local aggregated = shape.group ~= nil
+  for _, one in ipairs(built) do
+    if model.by_name[one.name] or model.inverses[one.name] or known[one.name] then
+      errors.raise("bad_argument", ("%s has something called %s already: give the annotation another name"):format(
+        model.name, one.name))
+    end
+    local resolved = expression.resolve(resolver, one.template)
+    local aggregate = any_node(resolved, is_aggregate)
+    local annotation = { name = one.name, template = one.template, kind = resolved.kind, aggregate = aggregate }
+    annotations[one.name] = annotation
+    values[#values + 1] = annotation
+    aggregated = aggregated or aggregate
+  end
+  local group
+  if aggregated then
+    group = {}
+    for _, column in ipairs(values) do
+      if not column.aggregate then group[#group + 1] = column end
+    end
+  end
+  return { context = { model = model, annotations = annotations, meanings = {} }, values = values, group = group }
+end
+
+--- The changes that aggregates over all rows make: one group, nothing else in the result.
+function select_room.aggregate(shape, built, takes)
+  local resolver = expression.resolver(source.scope(shape.model), shape.context.annotations, "groups", takes)
+  local values = {}
+  for i, one in ipairs(built) do
+    local resolved = expression.resolve(resolver, one.template)
+    if not any_node(resolved, is_aggregate) then
+      errors.raise("bad_argument", ("aggregate takes aggregates, %s is none: write mp.fn.sum(...) or the like"):format(one.name))
+    end
+    values[i] = { name = one.name, template = one.template, kind = resolved.kind, aggregate = true }
+  end
+  return { output = "rows", values = values, group = {}, order = {}, distinct = false }
+end
+
+--- The changes that values(names) or values_list(names) makes to a shape.
+function select_room.values(shape, names, output)
+  local values, seen = {}, {}
+  local known = {}
+  if shape.output ~= "objects" then
+    for _, column in ipairs(shape.values) do known[column.name] = column end
+  end
+  local function add(name)
+    if seen[name] then
+      errors.raise("bad_argument", ("%s stands twice in the columns of %s"):format(name, shape.model.name))
+    end
+    seen[name] = true
+    local column = known[name] or shape.context.annotations[name]
+    if not column then
+      if shape.group then
+        errors.raise("bad_argument", ("the groups of %s have no column %s%s"):format(shape.model.name,
+          vocabulary.quoted(name), vocabulary.suggest(name, known)))
+      end
+      shape.model:expression(name)
+      column = { name = name, template = { _op = "path", _path = name } }
+      expression.resolve(resolver_of(shape, source.scope(shape.model)), column.template)
+    end
+    values[#values + 1] = column
+  end
+  for _, name in ipairs(names) do add(name) end
+  if #names == 0 then
+    if shape.output ~= "objects" then return { output = output } end
+    for _, field in ipairs(shape.model.fields) do add(field.attribute) end
+    for _, column in ipairs(shape.values) do add(column.name) end
+  end
+  return { output = output, values = values }
+end
+
+-- ---- building ----
+
+--- The key of the rows of a scope's own table.
+function select_room.key_columns(scope)
+  local columns = {}
+  for i, field in ipairs(scope.model.key) do columns[i] = { expression = node.column(scope.base, field, false) } end
+  return columns
+end
+
+local function add_columns(select, shape, resolver)
+  local columns = {}
+  if shape.output == "objects" then
+    for _, field in ipairs(shape.loaded or shape.model.fields) do
+      columns[#columns + 1] = { expression = node.column(select.scope.base, field, field.null), name = field.attribute }
+    end
+  end
+  for _, column in ipairs(shape.values) do
+    local resolved = expression.resolve(resolver, column.template)
+    columns[#columns + 1] = { expression = resolved, name = column.name, named = resolved.op ~= "column" }
+  end
+  select.columns = columns
+end
+
+local function add_conditions(select, shape, resolver)
+  local where, having = {}, {}
+  if shape.nothing then where[1] = node.false_ end
+  for _, built in ipairs(shape.conditions) do
+    for _, item in ipairs(parts_of(condition.resolve(resolver, built))) do
+      local list = shape.group and any_node(item, is_aggregate) and having or where
+      list[#list + 1] = item
+    end
+  end
+  select.where = simplify.all(where)
+  select.having = simplify.all(having)
+end
+
+local function add_order(select, shape, resolver, order)
+  local items = {}
+  for i, item in ipairs(order) do
+    local descending = item.descending
+    local nulls = item.nulls
+    if shape.reversed then
+      descending = not descending
+      if nulls then nulls = nulls == "first" and "last" or "first" end
+    end
+    local annotation = expression.annotation_of(resolver, item.operand)
+    local resolved = expression.resolve(resolver, item.operand)
+    -- a column of the result is meant by its name, not calculated twice
+    local name
+    for _, column in ipairs(select.columns) do
+      if annotation and column.named and column.name == annotation.name then name = column.name end
+    end
+    items[i] = { expression = resolved, name = name, descending = descending, nulls = nulls }
+  end
+  if #items > 0 then select.order = items end
+end
+
+-- The entity's own order is not for groups; nor for distinct rows, whose order must be among them.
+local function own_order(shape)
+  if shape.group or (shape.distinct and shape.output ~= "objects") then return {} end
+  local order = {}
+  local walk = template.walk(shape.context, {}, 0, true)
+  for i, name in ipairs(shape.model.order_by) do
+    if type(name) ~= "string" then
+      errors.raise("bad_argument", ("order_by of %s is a list of names"):format(shape.model.name))
+    end
+    local descending = name:sub(1, 1) == "-"
+    order[i] = {
+      operand = { _op = "path", _path = descending and name:sub(2) or name }, descending = descending,
+    }
+    template.expression(walk, order[i].operand)
+  end
+  return order
+end
+
+--- The SELECT of a shape. options:
+---   outer, offset   for a query set inside another statement: the scope around it, where its slots begin
+---   top, skip       slots of the limits
+---   bare            true: no columns and no order; the caller adds what it wants
+---@param shape moonpool.shape
+---@param options table
+function select_room.build(shape, options)
+  local scope = source.scope(shape.model, options.outer)
+  local resolver = resolver_of(shape, scope, {}, options.offset)
+  local select = {
+    scope = scope, resolver = resolver, distinct = shape.distinct or nil, columns = {},
+    top = options.top and node.slot(options.top, "int"), skip = options.skip and node.slot(options.skip, "int"),
+  }
+  add_conditions(select, shape, resolver)
+  if shape.group then
+    select.group = {}
+    for i, column in ipairs(shape.group) do select.group[i] = expression.resolve(resolver, column.template) end
+  end
+  if options.bare then return select end
+  add_columns(select, shape, resolver)
+  if not options.unordered then add_order(select, shape, resolver, shape.order or own_order(shape)) end
+  return select
+end
+
+--- Whether a SELECT gives each row of its table once, with nothing cut off.
+function select_room.is_plain(shape, options)
+  return not (shape.group or shape.distinct or options.top or options.skip)
+end
+
+-- A query set on the right of `in`.
+condition.set_select_of(function(resolver, built)
+  local shape = built.shape
+  local offset = resolver.offset + built.first
+  for i = 1, shape.count do resolver.takes[offset + i] = expression.as_it_is end
+  local options = {
+    outer = resolver.scope, offset = offset, top = built.top and resolver.offset + built.top,
+    skip = built.skip and resolver.offset + built.skip,
+  }
+  for _, name in ipairs { "top", "skip" } do
+    if options[name] then resolver.takes[options[name]] = expression.as_it_is end
+  end
+  options.unordered = not (options.top or options.skip)
+  local select = select_room.build(shape, options)
+  if shape.output == "objects" then select.columns = select_room.key_columns(select.scope) end
+  if #select.columns ~= 1 then
+    errors.raise("bad_argument", ("the lookup in takes a query set of one column, this one has %d: values(name) says which")
+      :format(#select.columns))
+  end
+  return select
+end)
+
+return select_room

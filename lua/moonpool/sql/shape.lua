@@ -1,0 +1,88 @@
+-- The shape of a query set: everything about it but its values. Shapes are interned: adding the same
+-- kind of condition to the same shape gives the same table again, so that what was resolved
+-- and compiled for a shape serves all query sets that have it.
+--
+-- A shape is never changed but for its caches (next, known, orders, statements).
+
+local shape = {}
+
+local made = 0
+
+-- Shapes that follow from one. More than this many are not the work of a program's text but of
+-- its input (a filter on generated names, say): then forgotten, and found again.
+local MOST_FOLLOWERS = 1000
+
+--- What a shape says, beside its caches.
+---@class moonpool.shape
+---@field number integer      identifies it in the keys of others
+---@field model table
+---@field count integer       slots
+---@field takes table[]       by slot: what converts a value
+---@field context table       { model, annotations, meanings }
+---@field conditions table[]  templates; all must hold
+---@field order table[]?      templates with op "order"; nil: none was asked for
+---@field reversed boolean
+---@field distinct boolean
+---@field output string       "objects" "rows" "arrays"
+---@field loaded table?       fields to load, in order; nil: all
+---@field values table[]      columns after those of an object, or of rows and arrays: { name, template, aggregate }
+---@field group table[]?      those of values that the rows are grouped by
+---@field nothing boolean     none()
+---@field filtered boolean    has a condition, or all_rows()
+
+local STATE = {
+  "model", "context", "conditions", "order", "reversed", "distinct", "output", "loaded", "values", "group",
+  "nothing", "filtered",
+}
+
+local function new(state)
+  made = made + 1
+  state.number = made
+  state.next, state.followers = {}, 0
+  state.known, state.orders = {}, {}
+  state.statements = {}
+  return state
+end
+
+--- All rows of a model.
+function shape.root(model)
+  return new {
+    model = model, count = 0, takes = {}, context = { model = model, annotations = {}, meanings = {} },
+    conditions = {}, reversed = false, distinct = false, output = "objects", values = {}, nothing = false, filtered = false,
+  }
+end
+
+--- A shape like `from` but for `changes`, with slots up to count.
+function shape.derive(from, changes, count, takes)
+  local state = {}
+  for _, name in ipairs(STATE) do state[name] = from[name] end
+  for name, value in pairs(changes) do state[name] = value end
+  state.count = count or from.count
+  state.takes = from.takes
+  if count and count > from.count then
+    state.takes = {}
+    for i = 1, from.count do state.takes[i] = from.takes[i] end
+    for i = from.count + 1, count do state.takes[i] = takes[i] end
+  end
+  return new(state)
+end
+
+--- Remember that key leads from one shape to another.
+function shape.follow(from, key, to)
+  if from.followers >= MOST_FOLLOWERS then
+    from.next, from.known, from.orders, from.followers = {}, {}, {}, 0
+  end
+  from.followers = from.followers + 1
+  from.next[key] = to
+  return to
+end
+
+--- A list with one more item.
+function shape.with(list, item)
+  local longer = {}
+  for i = 1, #list do longer[i] = list[i] end
+  longer[#longer + 1] = item
+  return longer
+end
+
+return shape

@@ -1,0 +1,72 @@
+-- A compiled statement: text, and what is needed to run it with the values of a query set. Shared by all
+-- query sets of its shape; never changed.
+
+local core = require "moonpool.core"
+
+local statement = {}
+
+---@class moonpool.statement
+---@field sql string
+---@field access string       "read" or "write"
+---@field plan table          { names, kinds } of the columns that it gives
+---@field output string       "objects" "rows" "arrays" "none"
+---@field width integer       of objects: how many of the columns are the entity's own; the rest are annotations
+---@field empty boolean       known to find no row: need not be sent
+---@field n integer           parameters
+---@field kinds integer[]     of the parameters
+---@field options table       for the core: { own = true, kinds = kinds }
+local Statement = {}
+Statement.__index = Statement
+
+-- Slots of the limits, which a query set carries apart from its values.
+statement.TOP, statement.SKIP = 0, -1
+
+--- Make one from what a writer wrote. More fields in `fields`.
+function statement.new(w, fields)
+  local kinds, direct = {}, true
+  for i, slot in ipairs(w.slots) do
+    kinds[i] = core.kind[slot.kind] or core.kind.null
+    direct = direct and slot.index == i and not slot.change
+  end
+  fields.sql = w:sql()
+  fields.slots = w.slots
+  fields.n = #w.slots
+  fields.kinds = kinds
+  fields.options = { own = true, kinds = kinds }
+  fields.direct = direct
+  fields.empty = fields.empty or false
+  fields.plan = fields.plan or { names = {}, kinds = {} }
+  return setmetatable(fields, Statement)
+end
+
+--- The parameters for a query set of the shape that this was compiled for. The array may be the query
+--- set's own: it is not to be changed.
+---@param q table
+---@return any[] params, integer n
+function Statement:bind(q)
+  local values = q.slots
+  if self.direct then return values, self.n end
+  return self:fill(values, q.top, q.skip)
+end
+
+--- As bind, from an array of slots.
+function Statement:fill(values, top, skip)
+  local params, slots, n = {}, self.slots, self.n
+  for i = 1, n do
+    local slot = slots[i]
+    local index, value = slot.index, nil
+    if index > 0 then
+      value = values[index]
+    elseif index == 0 then
+      value = top
+    else
+      value = skip
+    end
+    local change = slot.change
+    if change then value = change(value) end
+    params[i] = value
+  end
+  return params, n
+end
+
+return statement

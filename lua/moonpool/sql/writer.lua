@@ -1,0 +1,257 @@
+-- Writes resolved nodes as SQL. One visitor for all databases: a dialect overrides the few nodes that it
+-- spells differently (dialect.visit). Values never come here: a slot becomes a placeholder, and
+-- the statement remembers which slot and, where the dialect wants another text of it (a LIKE pattern), how.
+
+local errors = require "moonpool.errors"
+
+local writer = {}
+
+local Writer = {}
+Writer.__index = Writer
+
+local visit = {}
+
+--- A writer for one statement. qualify: whether columns carry the name of their table. target: whether
+--- the statement changes the table, which some servers do not let it read again.
+function writer.new(dialect, qualify, target)
+  return setmetatable({ dialect = dialect, parts = {}, slots = {}, qualify = qualify, target = target }, Writer)
+end
+
+function Writer:say(text)
+  local parts = self.parts
+  parts[#parts + 1] = text
+  return self
+end
+
+--- An identifier, quoted. The only way for a name into the text.
+function Writer:name(name)
+  return self:say(self.dialect.quote(name))
+end
+
+--- A placeholder. change: what is bound instead of the value itself, if the dialect needs that.
+function Writer:slot(node, change)
+  if node.literal then return self:say(node.literal) end
+  local slots = self.slots
+  slots[#slots + 1] = { index = node.index, kind = node.kind, change = change }
+  return self:say(self.dialect.placeholder(#slots))
+end
+
+function Writer:sql() return table.concat(self.parts) end
+
+--- Any node: expression or condition.
+function Writer:write(node)
+  local fn = self.dialect.visit[node.op] or visit[node.op]
+  if not fn then errors.raise("internal", "nothing writes the node " .. tostring(node.op)) end
+  fn(self, node)
+  return self
+end
+
+local COMPOUND = { arithmetic = true, negate = true, ["and"] = true, ["or"] = true }
+
+--- A node as part of another: in parentheses if it is made of several.
+function Writer:operand(node)
+  if COMPOUND[node.op] then return self:say("("):write(node):say(")") end
+  return self:write(node)
+end
+
+--- An expression whose order or equality is asked: the dialect adds what makes it exact.
+function Writer:compared(node)
+  local compared = self.dialect.compared
+  if compared then
+    compared(self, node)
+    return self
+  end
+  return self:operand(node)
+end
+
+function Writer:list(items, method, separator)
+  for i, item in ipairs(items) do
+    if i > 1 then self:say(separator or ", ") end
+    self[method](self, item)
+  end
+  return self
+end
+
+-- ---- values ----
+
+function visit.column(w, node)
+  if w.qualify then w:name(node.source.alias):say(".") end
+  w:name(node.field.column)
+end
+
+function visit.slot(w, node) w:slot(node) end
+
+function visit.null(w) w:say("NULL") end
+
+visit["true"] = function(w) w:say("1 = 1") end
+visit["false"] = function(w) w:say("1 = 0") end
+
+function visit.arithmetic(w, node)
+  w:operand(node.left):say(" " .. node.operator .. " "):operand(node.right)
+end
+
+function visit.negate(w, node) w:say("-"):operand(node.operand) end
+
+function visit.call(w, node)
+  local spelled = w.dialect.calls[node.name]
+  if type(spelled) == "function" then return spelled(w, node) end
+  w:say(spelled or node.name):say("("):list(node.arguments, "write"):say(")")
+end
+
+function visit.scalar(w, node) w:say("("):select(node.select):say(")") end
+
+--- name(DISTINCT argument) FILTER (WHERE condition), for a function that the server calls `name`.
+function Writer:aggregate(name, node)
+  self:say(name):say("(")
+  if node.distinct then self:say("DISTINCT ") end
+  if node.argument then self:write(node.argument) else self:say("*") end
+  self:say(")")
+  if node.filter then self:say(" FILTER (WHERE "):write(node.filter):say(")") end
+  return self
+end
+
+function visit.aggregate(w, node) w:aggregate(node.name, node) end
+
+-- ---- conditions ----
+
+visit["and"] = function(w, node) w:list(node.items, "operand", " AND ") end
+visit["or"] = function(w, node) w:list(node.items, "operand", " OR ") end
+
+function visit.compare(w, node)
+  w:compared(node.left):say(" " .. node.operator .. " "):operand(node.right)
+end
+
+function visit.is_null(w, node) w:operand(node.operand):say(" IS NULL") end
+
+function visit.among(w, node)
+  w:compared(node.operand):say(" IN ("):list(node.items, "write"):say(")")
+end
+
+function visit.among_rows(w, node)
+  w:compared(node.operand):say(" IN ("):select(node.select):say(")")
+end
+
+function visit.between(w, node)
+  w:compared(node.operand):say(" BETWEEN "):operand(node.low):say(" AND "):operand(node.high)
+end
+
+function visit.has_row(w, node)
+  w:say("EXISTS ("):select(node.select):say(")")
+end
+
+local OPPOSITE = { ["="] = "<>", ["<"] = ">=", ["<="] = ">", [">"] = "<=", [">="] = "<" }
+
+-- Denials, by what is denied, for those that read better than IS NOT TRUE.
+local deny = {}
+
+function deny.is_null(w, node) w:operand(node.operand):say(" IS NOT NULL") end
+
+function deny.has_row(w, node) w:say("NOT "):write(node) end
+
+-- Rows whose value is NULL belong to the rest, so a plain <> would lose them.
+function deny.compare(w, node)
+  if not node.maybe then
+    w:compared(node.left):say(" " .. OPPOSITE[node.operator] .. " "):operand(node.right)
+  elseif node.operator == "=" and node.right.op == "slot" then
+    w.dialect.differs(w, node)
+  else
+    return false
+  end
+end
+
+function deny.among(w, node)
+  if node.maybe then return false end
+  w:compared(node.operand):say(" NOT IN ("):list(node.items, "write"):say(")")
+end
+
+visit["not"] = function(w, node)
+  local item = node.item
+  if deny[item.op] and deny[item.op](w, item) ~= false then return end
+  if item.maybe then
+    w:say("("):write(item):say(") IS NOT TRUE")
+  else
+    w:say("NOT ("):write(item):say(")")
+  end
+end
+
+-- ---- SELECT ----
+
+function Writer:from(scope)
+  local base = scope.base
+  self:say(" FROM "):name(base.model.table)
+  if base.alias ~= base.model.table then self:say(" AS "):name(base.alias) end
+  for _, joined in ipairs(scope.joins) do
+    self:say(joined.null and " LEFT JOIN " or " JOIN "):name(joined.model.table)
+    if joined.alias ~= joined.model.table then self:say(" AS "):name(joined.alias) end
+    self:say(" ON "):name(joined.alias):say("."):name(joined.field:key_field().column)
+    self:say(" = "):name(joined.from.alias):say("."):name(joined.field.column)
+  end
+  return self
+end
+
+-- The rows behind a relation are tied to the row that they are asked for.
+local function write_tie(w, scope)
+  local tie = scope.tie
+  w:name(scope.base.alias):say("."):name(tie.field.column):say(" = ")
+  w:name(tie.from.alias):say("."):name(tie.field:key_field().column)
+end
+
+--- WHERE, or nothing.
+function Writer:where(where, scope)
+  local tie = scope and scope.tie
+  if not where and not tie then return self end
+  self:say(" WHERE ")
+  if tie then
+    write_tie(self, scope)
+    if where then self:say(" AND ") end
+  end
+  if where then
+    if tie then self:operand(where) else self:write(where) end
+  end
+  return self
+end
+
+local function write_column(w, column, i, options)
+  if options.grouped_names then
+    w:write(column.expression):say(" AS "):name("c" .. i)
+  else
+    w:write(column.expression)
+    if column.named then w:say(" AS "):name(column.name) end
+  end
+end
+
+--- A whole SELECT. options.grouped_names: columns are called c1, c2 ..., for a table in FROM.
+function Writer:select(select, options)
+  self:say(select.distinct and "SELECT DISTINCT " or "SELECT ")
+  if #select.columns == 0 then self:say("1") end
+  for i, column in ipairs(select.columns) do
+    if i > 1 then self:say(", ") end
+    write_column(self, column, i, options or {})
+  end
+  self:from(select.scope)
+  self:where(select.where, select.scope)
+  if select.group and #select.group > 0 then
+    self:say(" GROUP BY "):list(select.group, "compared")
+  end
+  if select.having then self:say(" HAVING "):write(select.having) end
+  if select.order then self:say(" ORDER BY "):list(select.order, "order_item") end
+  self.dialect.limits(self, select.top, select.skip)
+  return self
+end
+
+--- One item of ORDER BY. NULL comes first, and last with DESC, unless the item says otherwise.
+function Writer:order_item(item)
+  self.dialect.order_item(self, item)
+  return self
+end
+
+--- What an item of ORDER BY sorts by, without its direction.
+function Writer:sort_key(item)
+  if item.name then
+    self.dialect.named_key(self, item)
+    return self
+  end
+  return self:compared(item.expression)
+end
+
+return writer

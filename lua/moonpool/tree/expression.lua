@@ -1,0 +1,231 @@
+-- Expressions as the user writes them: Author.age, mp.F.balance - amount, mp.fn.count("id"). Nothing
+-- is resolved here: a path is a text until a query says what it starts from. Immutable.
+--
+-- Own keys of a path begin with "_", because the names behind a relation (Book.author.name) are
+-- looked up on it like methods.
+
+local errors = require "moonpool.errors"
+local vocabulary = require "moonpool.vocabulary"
+local condition = require "moonpool.tree.condition"
+
+local expression = {}
+
+local Expression = {}
+local methods = {}
+
+local function is_expression(v)
+  return type(v) == "table" and getmetatable(v) == Expression
+end
+expression.is = is_expression
+
+local function new(node) return setmetatable(node, Expression) end
+
+--- A path from a model (Author.age), or from whatever query it is used in (mp.F.age): model is then nil.
+---@param model table?
+---@param path string
+function expression.path(model, path)
+  return new { _op = "path", _model = model, _path = path }
+end
+
+local function value(v)
+  if is_expression(v) then return v end
+  if condition.is(v) then
+    errors.raise("bad_argument", "a condition stands where a value is wanted: use mp.case to make a value of it")
+  end
+  return new { _op = "value", value = v }
+end
+
+--- A value inside an expression, where a text would be taken for a field's name.
+function expression.value(v) return value(v) end
+
+--- What mp.fn, order_by and the like take: a text is the name of a field, the rest is a value.
+function expression.field_or_value(v)
+  if type(v) == "string" then return expression.path(nil, v) end
+  return value(v)
+end
+
+-- ---- paths ----
+
+local function deeper(path, name)
+  local longer = path._path .. "__" .. name
+  if path._model then return path._model:expression(longer) end
+  return expression.path(nil, longer)
+end
+
+-- Book.author.c.like: the column, where Book.author.like is the method.
+local Columns = { __index = function(columns, name) return deeper(columns.of, name) end }
+
+function Expression.__index(self, name)
+  local method = methods[name]
+  if method ~= nil then return method end
+  if rawget(self, "_op") ~= "path" or type(name) ~= "string" or name:sub(1, 1) == "_" then return nil end
+  if name == "c" then return setmetatable({ of = self }, Columns) end
+  return deeper(self, name)
+end
+
+function Expression.__newindex()
+  errors.raise("bad_argument", "an expression cannot be changed")
+end
+
+function Expression.__call(self)
+  local path = self._path
+  local name = path and path:match("__([^_].*)$") or path
+  errors.raise("bad_argument", ("%s is no method of a column%s"):format(name or "an expression",
+    name and vocabulary.suggest(name, methods) or ""))
+end
+
+function Expression.__tostring(self)
+  if self._op == "path" then
+    return (self._model and self._model.name .. "." or "mp.F.") .. self._path:gsub("__", ".")
+  end
+  return "an expression"
+end
+
+-- ---- arithmetic ----
+
+local function binary(operator)
+  return function(left, right)
+    if type(left) == "boolean" or type(right) == "boolean" then
+      errors.raise("bad_argument", ("a boolean cannot be an operand of %s in an expression"):format(operator))
+    end
+    return new { _op = "binary", operator = operator, left = value(left), right = value(right) }
+  end
+end
+
+Expression.__add = binary "+"
+Expression.__sub = binary "-"
+Expression.__mul = binary "*"
+Expression.__div = binary "/"
+Expression.__idiv = binary "//"
+Expression.__mod = binary "%"
+Expression.__concat = binary ".."
+
+function Expression.__unm(operand)
+  return new { _op = "negate", operand = operand }
+end
+
+function Expression.__pow()
+  errors.raise("unsupported", "^ is not built for expressions")
+end
+
+local function compared(name)
+  return function()
+    errors.raise("bad_argument", ("Lua's %s on an expression can only give true or false: write column:%s(value)")
+      :format(name == "lt" and "< and >" or "<= and >=", name == "lt" and "lt(value) or column:gt" or "le(value) or column:ge"))
+  end
+end
+
+Expression.__lt = compared "lt"
+Expression.__le = compared "le"
+
+local function not_a_condition(operator)
+  return function()
+    errors.raise("bad_argument", ("%s joins conditions, and an expression is none: write column:eq(value)"):format(operator))
+  end
+end
+
+Expression.__band = not_a_condition "&"
+Expression.__bor = not_a_condition "|"
+Expression.__bnot = not_a_condition "~"
+
+-- ---- column methods ----
+
+local function lookup(name)
+  return function(self, v) return condition.lookup(self, name, v) end
+end
+
+methods.eq = lookup "exact"
+methods.ne = lookup "ne"
+methods.gt = lookup "gt"
+methods.ge = lookup "gte"
+methods.lt = lookup "lt"
+methods.le = lookup "lte"
+methods.in_ = lookup "in"
+methods.not_in = lookup "not_in"
+methods.like = lookup "like"
+methods.ilike = lookup "ilike"
+methods.contains = lookup "contains"
+methods.icontains = lookup "icontains"
+methods.startswith = lookup "startswith"
+methods.endswith = lookup "endswith"
+
+function methods.between(self, low, high) return condition.lookup(self, "range", { low, high }) end
+
+function methods.is_null(self) return condition.lookup(self, "isnull", true) end
+
+local function order(descending)
+  return function(self, options)
+    local nulls
+    for option, given in pairs(options or {}) do
+      if option ~= "nulls" then
+        errors.raise("unknown_option", ("%s takes no option %s, only nulls"):format(descending and "desc" or "asc",
+          vocabulary.quoted(option)))
+      end
+      if given ~= "first" and given ~= "last" then
+        errors.raise("bad_argument", ('nulls is "first" or "last", not %s'):format(vocabulary.quoted(given)))
+      end
+      nulls = given
+    end
+    return new { _op = "order", operand = self, descending = descending, nulls = nulls }
+  end
+end
+
+methods.asc = order(false)
+methods.desc = order(true)
+
+-- ---- functions ----
+
+local AGGREGATES = { count = true, sum = true, avg = true, min = true, max = true }
+local AGGREGATE_OPTIONS = { distinct = true, filter = true }
+
+local function is_options(v)
+  return type(v) == "table" and getmetatable(v) == nil
+end
+
+local function aggregate(name, ...)
+  local given = select("#", ...)
+  local argument, options = ...
+  if given == 1 and is_options(argument) then argument, options = nil, argument end
+  if given > 2 or (options ~= nil and not is_options(options)) then
+    errors.raise("bad_argument", ("mp.fn.%s takes one field and a table of options"):format(name))
+  end
+  local node = { _op = "aggregate", name = name, distinct = false }
+  for option, v in pairs(options or {}) do
+    if not AGGREGATE_OPTIONS[option] then
+      errors.raise("unknown_option", ("mp.fn.%s takes no option %s%s"):format(name, vocabulary.quoted(option),
+        vocabulary.suggest(option, AGGREGATE_OPTIONS)))
+    end
+    node[option] = v
+  end
+  if argument == nil then
+    if name ~= "count" then errors.raise("bad_argument", ("mp.fn.%s needs a field"):format(name)) end
+    if node.distinct then errors.raise("bad_argument", "mp.fn.count with distinct needs a field") end
+  else
+    node.argument = expression.field_or_value(argument)
+  end
+  if node.filter ~= nil then node.filter = condition.from(node.filter, "the filter of mp.fn." .. name) end
+  return new(node)
+end
+
+--- mp.fn: any name; whether there is such a function is asked when the query is made.
+expression.functions = setmetatable({}, {
+  __index = function(_, name)
+    if AGGREGATES[name] then
+      return function(...) return aggregate(name, ...) end
+    end
+    return function(...)
+      local arguments = { n = select("#", ...), ... }
+      for i = 1, arguments.n do arguments[i] = expression.field_or_value(arguments[i]) end
+      return new { _op = "call", name = name, arguments = arguments }
+    end
+  end,
+  __newindex = function() errors.raise("bad_argument", "mp.fn cannot be changed") end,
+})
+
+--- mp.F: mp.F.balance, mp.F.author__name.
+expression.names = setmetatable({}, {
+  __index = function(_, name) return expression.path(nil, name) end,
+  __newindex = function() errors.raise("bad_argument", "mp.F cannot be changed") end,
+})
+
+return expression

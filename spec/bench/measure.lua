@@ -1,0 +1,116 @@
+-- What the workloads in Lua share: clocks, resident memory, pseudo-random numbers, and the one line of
+-- figures that the runner reads. The twin of raw.h: both sides count and print the same.
+
+local core = require "moonpool.core" -- only for its monotonic clock: the public API has none
+
+local measure = {}
+
+local latency_max = 5000
+
+---@class bench.figures
+---@field cpu_us number  CPU of all threads between start and stop
+---@field wall_us number
+---@field units integer
+---@field checksum integer
+---@field latency_us number[]
+local figures = { cpu_us = 0, wall_us = 0, units = 0, checksum = 0, latency_us = {} }
+
+measure.figures = figures
+measure.clock = core.now
+
+-- Called around the measured part; the profiler of the Lua side hangs here.
+function measure.on_start() end
+function measure.on_stop() end
+
+local cpu_start, wall_start
+
+--- The part between start and stop counts; it may be entered many times.
+function measure.start()
+  measure.on_start()
+  wall_start = core.now()
+  cpu_start = os.clock() -- of the process: all threads
+end
+
+function measure.stop()
+  figures.cpu_us = figures.cpu_us + (os.clock() - cpu_start) * 1e6
+  figures.wall_us = figures.wall_us + (core.now() - wall_start) * 1e6
+  measure.on_stop()
+end
+
+--- Note the latency of what began at that time.
+---@param start number  of measure.clock()
+function measure.took(start)
+  if #figures.latency_us < latency_max then
+    table.insert(figures.latency_us, (core.now() - start) * 1e6)
+  end
+end
+
+--- The latency of calls of fn, apart from the counted part: reading the clock costs what a small statement does.
+---@param n integer
+---@param fn fun()
+function measure.latency(n, fn)
+  for _ = 1, math.min(n, latency_max) do
+    local start = core.now()
+    fn()
+    measure.took(start)
+  end
+end
+
+--- A generator of the numbers that raw.h makes from the same seed.
+---@param seed integer
+---@return fun(): integer
+function measure.random(seed)
+  return function()
+    seed = (seed * 1103515245 + 12345) % 2147483648
+    return seed // 256
+  end
+end
+
+--- The length and the last byte: text cut short or mixed up shows.
+---@param text string
+---@return integer
+function measure.text_sum(text)
+  return #text + text:byte(-1) * 13
+end
+
+--- A line of /proc/self/status in kilobytes: VmRSS is what is resident now, VmHWM the most there was.
+---@param name string
+---@return integer
+function measure.memory_kb(name)
+  for line in io.lines("/proc/self/status") do
+    local value = line:match("^" .. name .. ":%s*(%d+)")
+    if value then return math.tointeger(value) end
+  end
+  error("no " .. name .. " in /proc/self/status")
+end
+
+---@param list number[]
+---@param share number  0.99 for the 99th percentile
+---@return number
+function measure.percentile(list, share)
+  table.sort(list)
+  return list[math.floor((#list - 1) * share) + 1]
+end
+
+--- The line; extra figures of a workload come along.
+---@param extra table<string, number>?
+function measure.report(extra)
+  local line = {
+    "figures",
+    ("cpu_us=%.3f"):format(figures.cpu_us),
+    ("wall_us=%.3f"):format(figures.wall_us),
+    ("units=%d"):format(figures.units),
+    ("checksum=%d"):format(figures.checksum),
+    ("rss_kb=%d"):format(measure.memory_kb("VmHWM")),
+  }
+  if figures.latency_us[1] then
+    table.insert(line, ("p50_us=%.3f"):format(measure.percentile(figures.latency_us, 0.50)))
+    table.insert(line, ("p99_us=%.3f"):format(measure.percentile(figures.latency_us, 0.99)))
+  end
+  for name, value in pairs(extra or {}) do
+    table.insert(line, ("%s=%.3f"):format(name, value))
+  end
+  print(table.concat(line, " "))
+end
+
+return measure
