@@ -20,7 +20,7 @@ typedef struct block {
 } block;
 
 struct mp_arena {
-  block *blocks;   /* newest first; the last one holds the arena */
+  block *blocks;    /* newest first; the last one holds the arena */
   char *free, *end; /* what is left of the current block */
   size_t next_bytes;
   size_t total_bytes;

@@ -19,8 +19,10 @@ void *mp_arena_zalloc(mp_arena *arena, size_t n_bytes);
 /* Copies; the copy has a NUL behind its last byte. NULL when out of memory. */
 char *mp_arena_strdup(mp_arena *arena, const char *s);
 char *mp_arena_memdup(mp_arena *arena, const void *bytes, size_t n_bytes);
-char *mp_arena_printf(mp_arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
-char *mp_arena_vprintf(mp_arena *arena, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
+char *mp_arena_printf(mp_arena *arena, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+char *mp_arena_vprintf(mp_arena *arena, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
 
 /* Bytes taken from malloc so far. */
 size_t mp_arena_bytes(const mp_arena *arena);

@@ -24,8 +24,8 @@ typedef struct mp_config {
   uint32_t command_timeout_ms; /* 0: none */
   int statement_cache;         /* prepared statements kept for each connection; 0: none */
   bool pipeline, pooler;
-  bool inline_reads;           /* SQLite: known-small reads may run on the loop's thread */
-  const mp_option *options;    /* what only this backend understands */
+  bool inline_reads;        /* SQLite: known-small reads may run on the loop's thread */
+  const mp_option *options; /* what only this backend understands */
   int option_n;
 } mp_config;
 
@@ -37,15 +37,15 @@ typedef struct mp_waker {
 
 typedef enum mp_sessionstate {
   MP_SES_CONNECTING,
-  MP_SES_READY,  /* takes requests */
-  MP_SES_LOST,   /* connecting failed or the connection broke: error says why; nothing is in flight any more */
-  MP_SES_CLOSED  /* close has finished; free may be called */
+  MP_SES_READY, /* takes requests */
+  MP_SES_LOST, /* connecting failed or the connection broke: error says why; nothing is in flight any more */
+  MP_SES_CLOSED /* close has finished; free may be called */
 } mp_sessionstate;
 
 /* What the session waits for until the next step. */
 typedef struct mp_wants {
-  int fd;            /* -1: no socket. Ask again after every step: it may be another one with the same number */
-  bool fd_changed;   /* the socket is a new one, also if the number is the same */
+  int fd; /* -1: no socket. Ask again after every step: it may be another one with the same number */
+  bool fd_changed; /* the socket is a new one, also if the number is the same */
   bool read, write;
   bool work;         /* a thread of its own is busy and will call wake */
   uint64_t timer_ns; /* call step at this time (uv_hrtime clock); 0: no timer */
@@ -57,9 +57,11 @@ typedef struct mp_wants {
 #define MP_TIMER 8
 
 enum {
-  MP_CAP_SINGLE_WRITER = 1, /* one writer a file: leases for writing go through the gate of identity() */
-  MP_CAP_PIPELINE = 2,      /* depth() > 1 is of use */
-  MP_CAP_INTERLEAVE = 4     /* other requests may run between the chunks of a stream on the same session */
+  MP_CAP_SINGLE_WRITER =
+      1,               /* one writer a file: leases for writing go through the gate of identity() */
+  MP_CAP_PIPELINE = 2, /* depth() > 1 is of use */
+  MP_CAP_INTERLEAVE =
+      4 /* other requests may run between the chunks of a stream on the same session */
 };
 
 struct mp_session {
@@ -76,7 +78,8 @@ struct mp_backend {
 
   /* A session that connects from the first step on. password may be NULL and is wiped by the
   ** session once used. Only out of memory makes it fail. */
-  mp_status (*open)(mp_session **out, const mp_config *config, const char *password, mp_waker *waker);
+  mp_status (*open)(mp_session **out, const mp_config *config, const char *password,
+                    mp_waker *waker);
 
   /* Get on as far as possible without waiting, answer finished requests through
   ** mp_request_finish, say what is waited for. Callbacks of requests may call submit, cancel and
@@ -103,7 +106,8 @@ struct mp_backend {
 
   /* Nothing in flight, nothing pending, no cancel outstanding, state as after connecting. */
   bool (*settled)(const mp_session *session);
-  bool (*tainted)(const mp_session *session); /* session state may have changed: RESET before another task */
+  bool (*tainted)(
+      const mp_session *session); /* session state may have changed: RESET before another task */
 
   /* The text that begins a transaction, NUL-terminated; false and *err (unsupported) when the database
   ** cannot keep an option. write: a block that may write. More than one statement is not allowed. */
@@ -134,6 +138,7 @@ const mp_backend *mp_backend_find(const char *name);
 
 extern const mp_backend mp_backend_sqlite;
 extern const mp_backend mp_backend_fake;
-extern const mp_backend mp_backend_fake_file; /* the same with a single writer for each file, like SQLite */
+extern const mp_backend
+    mp_backend_fake_file; /* the same with a single writer for each file, like SQLite */
 
 #endif

@@ -214,7 +214,8 @@ static void start_limit(mp_connection *conn, const mp_request *req)
   uint64_t at_ns = req->started_ns + req->timeout_ns;
   if (conn->limit.index >= 0 && conn->limit.at_ns <= at_ns)
     return;
-  mp_timer_start(conn->loop, &conn->limit, at_ns); /* out of memory: the statement just has no limit */
+  mp_timer_start(conn->loop, &conn->limit,
+                 at_ns); /* out of memory: the statement just has no limit */
 }
 
 static bool may_feed(const mp_connection *conn)
@@ -244,7 +245,8 @@ void mp_connection_submit(mp_connection *conn, mp_request *req)
   assert(req->state == MP_REQ_QUEUED && conn->state != MP_CONN_CLOSED);
   req->conn = conn;
   req->left = request_left;
-  mp_list_push_back(conn->state == MP_CONN_CLOSING ? &conn->dropped : &conn->queue, &req->conn_node);
+  mp_list_push_back(conn->state == MP_CONN_CLOSING ? &conn->dropped : &conn->queue,
+                    &req->conn_node);
   note_busy(conn, before);
   mp_loop_defer(conn->loop, &conn->later);
 }
@@ -333,7 +335,8 @@ static void limit_fired(mp_timer *timer)
     if (req->timeout_ns == 0 || req->stop != MP_OK)
       continue;
     if (at_ns <= now_ns)
-      mp_connection_cancel(conn, req, MP_E_TIMEOUT); /* ends from the loop, so the list stays as it is */
+      mp_connection_cancel(conn, req,
+                           MP_E_TIMEOUT); /* ends from the loop, so the list stays as it is */
     else if (at_ns < next_ns)
       next_ns = at_ns;
   }
@@ -391,7 +394,8 @@ static void advance(mp_connection *conn, unsigned events)
   if (conn->session->state != MP_SES_CLOSED)
     conn->backend->step(conn->session, events, &wants);
   if (!listen_to(conn, &wants) && conn->session->state < MP_SES_LOST) {
-    mp_error error = {.kind = MP_E_CONNECTION_LOST, .message = "no memory left to watch its socket"};
+    mp_error error = {.kind = MP_E_CONNECTION_LOST,
+                      .message = "no memory left to watch its socket"};
     conn->stepping = false;
     lose(conn, &error);
     return;
@@ -437,7 +441,8 @@ mp_status mp_connection_open(mp_connection **out, mp_loop *loop, const mp_config
   mp_later_init(&conn->later, run_later);
   mp_timer_init(&conn->wake, wake_fired);
   mp_timer_init(&conn->limit, limit_fired);
-  conn->wake.quiet = conn->limit.quiet = true; /* its requests and its waiters keep the loop alive */
+  conn->wake.quiet = conn->limit.quiet =
+      true; /* its requests and its waiters keep the loop alive */
   if (uv_async_init(mp_loop_uv(loop), &conn->async, woken) != 0) {
     free(conn);
     return MP_E_SERVER_LIMIT;

@@ -63,18 +63,20 @@ static void explain(const mp_lease *lease, mp_request *req, mp_status kind)
     break;
   case MP_E_IMPLICIT_COMMIT:
     mp_error_set(&req->error, req->arena, kind,
-                 "the server has ended the transaction with this statement (what it did before is committed)");
+                 "the server has ended the transaction with this statement (what it did before is "
+                 "committed)");
     break;
   case MP_E_COMMIT_UNKNOWN:
     mp_error_set(&req->error, req->arena, kind,
                  "the connection was lost after COMMIT was sent: it may or may not be committed");
     break;
   case MP_E_IN_FAILED_TRANSACTION:
-    mp_error_set(&req->error, req->arena, kind,
-                 tx->state == MP_TXS_FAILED
-                     ? "a statement before failed (%s): only going back to a savepoint or a rollback helps"
-                     : "the transaction is over (%s): nothing more is sent until it is rolled back",
-                 cause);
+    mp_error_set(
+        &req->error, req->arena, kind,
+        tx->state == MP_TXS_FAILED
+            ? "a statement before failed (%s): only going back to a savepoint or a rollback helps"
+            : "the transaction is over (%s): nothing more is sent until it is rolled back",
+        cause);
     break;
   default:
     mp_error_set(&req->error, req->arena, kind, "the transaction is over (%s)", cause);
@@ -149,7 +151,8 @@ static void send_tx(mp_lease *lease, mp_request *req)
       return;
     }
   }
-  req->no_cache = lease->tx.name_next > 8; /* names that never come again would fill the statement cache */
+  req->no_cache =
+      lease->tx.name_next > 8; /* names that never come again would fill the statement cache */
   req->access = writes ? MP_ACCESS_WRITE : MP_ACCESS_READ;
   if (set_sql(req, sql))
     give(lease, req);
@@ -188,8 +191,8 @@ static void send_statement(mp_lease *lease, mp_request *req)
 
 static void pump(mp_lease *lease)
 {
-  while (!mp_list_empty(&lease->waiting) && lease->hold.state != MP_HOLD_WAITING && !lease->at_gate &&
-         lease->current == NULL && lease->chore == NULL) {
+  while (!mp_list_empty(&lease->waiting) && lease->hold.state != MP_HOLD_WAITING &&
+         !lease->at_gate && lease->current == NULL && lease->chore == NULL) {
     mp_request *req = mp_container_of(lease->waiting.next, mp_request, holder_node);
     if (lease->over)
       refuse(lease, req, MP_E_STALE_HANDLE, "the connection was given back");
@@ -209,7 +212,8 @@ static void gate_entered(mp_gatepass *pass, mp_status status)
   lease->at_gate = false;
   if (status != MP_OK) {
     mp_request *req = mp_container_of(lease->waiting.next, mp_request, holder_node);
-    mp_error_set(&req->error, req->arena, status, "another writer of this database was at work for too long");
+    mp_error_set(&req->error, req->arena, status,
+                 "another writer of this database was at work for too long");
     req->error.retryable = retryable(status);
     drop(lease, req);
   }
@@ -227,7 +231,8 @@ static void chore_done(mp_request *req)
   if (lease == NULL)
     return; /* released meanwhile: the pool looks after the connection */
   lease->chore = NULL;
-  engine = lease->hold.state == MP_HOLD_HELD ? mp_connection_txstatus(lease->hold.conn) : MP_TX_UNKNOWN;
+  engine =
+      lease->hold.state == MP_HOLD_HELD ? mp_connection_txstatus(lease->hold.conn) : MP_TX_UNKNOWN;
   if (mp_tx_outcome(&lease->tx, MP_TXO_ROLLBACK, kind, engine) != MP_OK)
     lease->destroy = true;
   else if (lease->pass.inside)
@@ -296,7 +301,8 @@ static bool tx_ended(mp_lease *lease, mp_request *req)
   }
   lease->following = false;
   tell(lease, req, mp_tx_outcome(&lease->tx, req->tx_op, kind, engine_says(lease, req)));
-  if (lease->tx.state == MP_TXS_FAILED && (req->tx_op == MP_TXO_BEGIN || req->tx_op == MP_TXO_COMMIT))
+  if (lease->tx.state == MP_TXS_FAILED &&
+      (req->tx_op == MP_TXO_BEGIN || req->tx_op == MP_TXO_COMMIT))
     roll_back(lease);
   return true;
 }
@@ -384,7 +390,8 @@ static void hold_lost(mp_hold *hold)
   lease->at_gate = false;
   if (hold->error.kind == MP_E_POOL_CLOSED) /* revoked: what it runs was not lost, it was stopped */
     for (mp_list *node = lease->running.next; node != &lease->running; node = node->next)
-      mp_connection_cancel(hold->conn, mp_container_of(node, mp_request, holder_node), MP_E_CANCELLED);
+      mp_connection_cancel(hold->conn, mp_container_of(node, mp_request, holder_node),
+                           MP_E_CANCELLED);
   mp_tx_after_statement(&lease->tx, MP_E_CONNECTION_LOST, MP_TX_UNKNOWN);
   pump(lease);
 }

@@ -12,7 +12,7 @@ typedef struct mp_lease mp_lease;
 struct mp_lease {
   mp_hold hold; /* state, access, fresh, deadline_ns, error: read them here */
   mp_tx tx;
-  bool over;       /* released: every call but release and destroy answers stale_handle */
+  bool over; /* released: every call but release and destroy answers stale_handle */
   void (*on_ready)(mp_lease *lease); /* from the loop, once: HELD, or OVER with hold.error set */
   void *owner;
 

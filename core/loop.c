@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SKIP_MAX_STEPS 64      /* so often the poll may be skipped while deferred work goes on ... */
-#define SKIP_MAX_NS 1000000    /* ... and so long */
-#define ROUND_MAX 16           /* polls of one step while watchers are being started */
+#define SKIP_MAX_STEPS 64   /* so often the poll may be skipped while deferred work goes on ... */
+#define SKIP_MAX_NS 1000000 /* ... and so long */
+#define ROUND_MAX 16        /* polls of one step while watchers are being started */
 #define NS_PER_MS 1000000
 
 typedef struct share {
@@ -117,7 +117,8 @@ void mp_timer_stop(mp_loop *loop, mp_timer *timer)
 static bool fire_due(mp_loop *loop)
 {
   bool fired = false;
-  int left = loop->timer_n; /* one that starts itself anew for a time gone by must not keep us here */
+  int left =
+      loop->timer_n; /* one that starts itself anew for a time gone by must not keep us here */
   while (left-- > 0 && loop->timer_n > 0 && loop->heap[0]->at_ns <= loop->now_ns) {
     mp_timer *timer = loop->heap[0];
     mp_timer_stop(loop, timer);

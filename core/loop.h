@@ -64,13 +64,14 @@ void mp_later_cancel(mp_later *later);
 
 typedef struct mp_timer {
   uint64_t at_ns;
-  int index; /* place in the heap, -1: not running */
+  int index;  /* place in the heap, -1: not running */
   bool quiet; /* does not keep the loop alive (idle limits) */
   void (*fire)(struct mp_timer *timer);
 } mp_timer;
 
 void mp_timer_init(mp_timer *timer, void (*fire)(mp_timer *timer));
-mp_status mp_timer_start(mp_loop *loop, mp_timer *timer, uint64_t at_ns); /* restarts a running one */
+mp_status mp_timer_start(mp_loop *loop, mp_timer *timer,
+                         uint64_t at_ns); /* restarts a running one */
 void mp_timer_stop(mp_loop *loop, mp_timer *timer);
 
 /* Keeps the loop alive between hold and drop (work in flight). */

@@ -19,7 +19,8 @@ static void check_closed(mp_pool *pool)
 {
   mp_list closers = {&closers, &closers}, *node;
   if (!pool->closing || mp_slot_size(pool) > 0 || !mp_list_empty(&pool->errands) ||
-      !mp_list_empty(&pool->dropped) || !mp_list_empty(&pool->answers) || mp_list_empty(&pool->closers))
+      !mp_list_empty(&pool->dropped) || !mp_list_empty(&pool->answers) ||
+      mp_list_empty(&pool->closers))
     return;
   mp_timer_stop(pool->loop, &pool->drain);
   mp_loop_drop(pool->loop);
@@ -38,7 +39,8 @@ static void drained(mp_timer *timer)
   mp_error error = {.kind = MP_E_POOL_CLOSED, .message = "the database was closed"};
   mp_slot *slot;
   mp_errand_cancel_all(pool);
-  while ((slot = mp_slot_leased(pool)) != NULL) { /* what is told to the owner of one may give back others */
+  while ((slot = mp_slot_leased(pool)) !=
+         NULL) { /* what is told to the owner of one may give back others */
     mp_slot_close(slot);
     mp_pool_lose_hold(slot, &error);
   }
@@ -51,7 +53,8 @@ static void close_all(mp_pool *pool, mp_slotstate state)
     mp_slot_close(mp_container_of(list->next, mp_slot, node));
 }
 
-mp_status mp_pool_close(mp_pool *pool, uint64_t drain_ns, void (*on_closed)(void *owner), void *owner)
+mp_status mp_pool_close(mp_pool *pool, uint64_t drain_ns, void (*on_closed)(void *owner),
+                        void *owner)
 {
   closer *added = mp_arena_zalloc(pool->config->arena, sizeof *added);
   uint64_t now_ns = mp_clock_ns();
@@ -141,7 +144,8 @@ static mp_status use_gate(mp_pool *pool, mp_error *err)
   identity = backend->identity(pool->config, arena);
   if (identity == NULL && pool->limits.max == 1)
     return MP_OK; /* its only connection is the gate */
-  name = mp_arena_printf(arena, "writer of %s", identity != NULL ? identity : pool->config->database);
+  name =
+      mp_arena_printf(arena, "writer of %s", identity != NULL ? identity : pool->config->database);
   if (name != NULL)
     pool->gate = mp_gate_use(pool->loop, name);
   if (pool->gate == NULL)

@@ -29,10 +29,11 @@ typedef struct mp_hold {
   bool has_gate;
   uint64_t deadline_ns; /* of waiting; 0: the pool's timeout */
   uint64_t since_ns;    /* held since */
-  mp_error error;       /* why it is OVER without having been given back; its message is in text, or a literal */
-  char *text;           /* room for that message; NULL: the bare name of the kind is all there is */
+  mp_error
+      error; /* why it is OVER without having been given back; its message is in text, or a literal */
+  char *text; /* room for that message; NULL: the bare name of the kind is all there is */
   size_t text_bytes;
-  mp_connection *conn;  /* while HELD */
+  mp_connection *conn; /* while HELD */
   /* From the loop, once: HELD, or OVER with error set. */
   void (*on_ready)(struct mp_hold *hold);
   /* The connection was lost or revoked while HELD (state is OVER now). May be NULL. */
@@ -116,7 +117,8 @@ void mp_pool_get_stats(const mp_pool *pool, mp_pool_stats *out);
 ** and call on_closed once, from the loop. Waiters are told pool_closed at once. After drain_ns (0: at once,
 ** UINT64_MAX: never) what still runs is cancelled and leases are revoked. Calling it again shortens the drain; each on_closed is called.
 ** Only out of memory makes it fail, and then nothing has happened. */
-mp_status mp_pool_close(mp_pool *pool, uint64_t drain_ns, void (*on_closed)(void *owner), void *owner);
+mp_status mp_pool_close(mp_pool *pool, uint64_t drain_ns, void (*on_closed)(void *owner),
+                        void *owner);
 
 /* After the last on_closed, or from inside it. A pool that never was used may be freed without. NULL is fine. */
 void mp_pool_free(mp_pool *pool);

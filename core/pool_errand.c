@@ -69,7 +69,8 @@ static bool errand_ended(mp_request *req)
     mp_error_set(&req->error, req->arena, req->stop, "stopped before it had written anything");
   pool = run->hold.pool;
   mp_list_remove(&req->holder_node);
-  mp_pool_give_back(&run->hold, req->error.verdict == MP_DESTROY || req->error.kind == MP_E_CONNECTION_LOST);
+  mp_pool_give_back(&run->hold,
+                    req->error.verdict == MP_DESTROY || req->error.kind == MP_E_CONNECTION_LOST);
   req->holder = NULL;
   if (pool->closing)
     mp_loop_defer(pool->loop, &pool->later);
@@ -84,7 +85,8 @@ void mp_pool_submit(mp_pool *pool, mp_request *req)
   req->holder = NULL;
   mp_list_push_back(&pool->errands, &req->holder_node);
   if (req->op == MP_OP_TX) {
-    mp_error_set(&req->error, req->arena, MP_E_BAD_ARGUMENT, "a transaction needs a connection of its own");
+    mp_error_set(&req->error, req->arena, MP_E_BAD_ARGUMENT,
+                 "a transaction needs a connection of its own");
     drop(pool, req);
     return;
   }

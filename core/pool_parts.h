@@ -48,7 +48,8 @@ struct mp_pool {
   int reader_n; /* split: connections held without the gate */
   mp_slot *last_writer;
 
-  mp_list gated, writing, waiting; /* split writers: before the gate, behind it; and everybody else */
+  mp_list gated, writing,
+      waiting; /* split writers: before the gate, behind it; and everybody else */
   int gated_n, writing_n, waiting_n;
   uint64_t turn;
 
@@ -90,8 +91,10 @@ int mp_slot_size(const mp_pool *pool); /* connections, those that are closing to
 void mp_slot_open_wanted(mp_pool *pool);
 void mp_slot_hold(mp_slot *slot, mp_hold *hold);
 void mp_slot_take_back(mp_slot *slot, bool destroy);
-void mp_slot_close(mp_slot *slot); /* whatever its state; a hold on it has to be told by the caller */
-void mp_slot_limit(mp_slot *slot); /* what runs there has a few seconds to end, or the connection is closed */
+void mp_slot_close(
+    mp_slot *slot); /* whatever its state; a hold on it has to be told by the caller */
+void mp_slot_limit(
+    mp_slot *slot); /* what runs there has a few seconds to end, or the connection is closed */
 mp_slot *mp_slot_leased(const mp_pool *pool); /* one that is held by no errand, or NULL */
 void mp_slot_reap(mp_timer *reaper);
 void mp_slot_retry(mp_timer *retry);

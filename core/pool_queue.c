@@ -106,10 +106,12 @@ void mp_pool_refuse_all(mp_pool *pool, uint64_t up_to_turn, const mp_error *erro
   refuse_queue(&pool->waiting, up_to_turn, error);
   if (!pool->closing)
     return;
-  for (mp_list *held = &pool->slots[MP_SLOT_HELD], *node = held->next, *next; node != held; node = next) {
+  for (mp_list *held = &pool->slots[MP_SLOT_HELD], *node = held->next, *next; node != held;
+       node = next) {
     mp_slot *slot = mp_container_of(node, mp_slot, node);
     next = node->next;
-    if (slot->hold != NULL && slot->hold->state == MP_HOLD_WAITING) /* with a connection, before the gate */
+    if (slot->hold != NULL &&
+        slot->hold->state == MP_HOLD_WAITING) /* with a connection, before the gate */
       mp_pool_refuse(slot->hold, error);
   }
 }
@@ -324,7 +326,8 @@ void mp_pool_lose_hold(mp_slot *slot, const mp_error *error)
 {
   mp_hold *hold = slot->hold;
   mp_pool *pool = slot->pool;
-  if (hold->state == MP_HOLD_WAITING) { /* waits for the gate: it is the oldest, and gets another connection */
+  if (hold->state ==
+      MP_HOLD_WAITING) { /* waits for the gate: it is the oldest, and gets another connection */
     mp_gate_leave(&hold->place);
     slot->hold = NULL;
     hold->slot = NULL;
@@ -427,4 +430,3 @@ bool mp_pool_would_wait(const mp_pool *pool, mp_access access)
     return !writes && pool->waiting_n >= reader_room(pool);
   return pool->slot_n[MP_SLOT_HELD] + pool->waiting_n >= pool->limits.max;
 }
-

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CLEAN_MAX_NS ((uint64_t)5000000000)  /* for cleaning one connection */
-#define BACKOFF_MIN_NS ((uint64_t)50000000)  /* between connects that fail */
+#define CLEAN_MAX_NS ((uint64_t)5000000000) /* for cleaning one connection */
+#define BACKOFF_MIN_NS ((uint64_t)50000000) /* between connects that fail */
 #define BACKOFF_MAX_NS ((uint64_t)5000000000)
 
 static void clean(mp_slot *slot);
@@ -66,7 +66,8 @@ static void forget(mp_slot *slot)
   mp_gate_leave(&slot->place);
   free(slot);
   mp_pool_dispatch(pool);
-  mp_loop_defer(pool->loop, &pool->later); /* it may have been the last one of a pool that is closing */
+  mp_loop_defer(pool->loop,
+                &pool->later); /* it may have been the last one of a pool that is closing */
 }
 
 void mp_slot_close(mp_slot *slot)
@@ -119,8 +120,11 @@ static void connect_failed(mp_pool *pool, uint64_t turn, const mp_error *error)
   told.retryable = heals(error->kind) ? MP_RETRY_CONNECT : MP_RETRY_NO;
   if (!heals(error->kind))
     mp_pool_refuse_all(pool, UINT64_MAX, &told);
-  else if (pool->slot_n[MP_SLOT_IDLE] + pool->slot_n[MP_SLOT_HELD] + pool->slot_n[MP_SLOT_CLEANING] == 0)
-    mp_pool_refuse_all(pool, turn, &told); /* nothing else could serve them; who came later gets the next try */
+  else if (pool->slot_n[MP_SLOT_IDLE] + pool->slot_n[MP_SLOT_HELD] +
+               pool->slot_n[MP_SLOT_CLEANING] ==
+           0)
+    mp_pool_refuse_all(pool, turn,
+                       &told); /* nothing else could serve them; who came later gets the next try */
   mp_pool_dispatch(pool);
 }
 
@@ -134,7 +138,8 @@ static const mp_connection_events events = {slot_ready, slot_lost, slot_closed, 
 static void connect_slot(mp_slot *slot, const char *password)
 {
   mp_pool *pool = slot->pool;
-  mp_status status = mp_connection_open(&slot->conn, pool->loop, pool->config, password, &events, slot);
+  mp_status status =
+      mp_connection_open(&slot->conn, pool->loop, pool->config, password, &events, slot);
   mp_error error = {.kind = status, .message = mp_status_name(status)};
   uint64_t turn = slot->turn;
   if (status == MP_OK)

@@ -11,7 +11,8 @@ static bool may_move(mp_reqstate from, mp_reqstate to)
 {
   switch (to) {
   case MP_REQ_QUEUED:
-    return from == MP_REQ_NEW || from == MP_REQ_ACTIVE; /* ACTIVE: its pool or lease runs it again */
+    return from == MP_REQ_NEW ||
+           from == MP_REQ_ACTIVE; /* ACTIVE: its pool or lease runs it again */
   case MP_REQ_ACTIVE:
     return from == MP_REQ_QUEUED;
   case MP_REQ_DONE:

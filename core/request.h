@@ -23,8 +23,8 @@ typedef struct mp_result mp_result;
 typedef struct mp_column {
   const char *name;
   uint32_t name_len;
-  mp_kind kind;         /* what the server reports; MP_NULL when it does not know */
-  const char *type;     /* the declared type, or NULL */
+  mp_kind kind;     /* what the server reports; MP_NULL when it does not know */
+  const char *type; /* the declared type, or NULL */
 } mp_column;
 
 /* The rows of one statement, or one chunk of a stream: a view of the driver's own memory. Cells are read
@@ -52,16 +52,21 @@ static inline void mp_result_free(mp_result *result)
 /* ---- requests ---- */
 
 typedef enum mp_op {
-  MP_OP_QUERY,    /* run sql; result has all its rows (none for a write) and affected */
-  MP_OP_STREAM,   /* run sql; rows come in chunks through on_chunk */
-  MP_OP_MANY,     /* run sql once for each of param_rows rows of parameters; affected is the sum */
-  MP_OP_PREPARE,  /* check sql; result has its columns and no row, param_n its number of parameters */
-  MP_OP_TX,       /* a transaction statement: tx_op, and sql as tx.h made it */
-  MP_OP_PING,     /* one round trip, nothing else */
-  MP_OP_RESET     /* bring the session back to how it was after connecting */
+  MP_OP_QUERY,   /* run sql; result has all its rows (none for a write) and affected */
+  MP_OP_STREAM,  /* run sql; rows come in chunks through on_chunk */
+  MP_OP_MANY,    /* run sql once for each of param_rows rows of parameters; affected is the sum */
+  MP_OP_PREPARE, /* check sql; result has its columns and no row, param_n its number of parameters */
+  MP_OP_TX,      /* a transaction statement: tx_op, and sql as tx.h made it */
+  MP_OP_PING,    /* one round trip, nothing else */
+  MP_OP_RESET    /* bring the session back to how it was after connecting */
 } mp_op;
 
-typedef enum mp_reqstate { MP_REQ_NEW, MP_REQ_QUEUED, MP_REQ_ACTIVE, MP_REQ_DONE } mp_reqstate;
+typedef enum mp_reqstate {
+  MP_REQ_NEW,
+  MP_REQ_QUEUED,
+  MP_REQ_ACTIVE,
+  MP_REQ_DONE
+} mp_reqstate;
 
 /* Does the statement write? Decides which connection may run it where writers are single. */
 typedef enum mp_access {
@@ -86,7 +91,7 @@ struct mp_request {
   const mp_value *params; /* param_rows rows of param_n values */
   int param_n;
   size_t param_rows;
-  size_t chunk_rows;       /* STREAM: rows of one chunk, at most; 0: the backend's choice */
+  size_t chunk_rows;          /* STREAM: rows of one chunk, at most; 0: the backend's choice */
   size_t max_rows, max_bytes; /* of the whole result; 0: no limit. Over it: result_too_large */
 
   uint64_t deadline_ns; /* monotonic; waiting for a connection or a lock ends here (0: never) */
@@ -127,14 +132,16 @@ mp_status mp_request_new(mp_request **out);
 mp_status mp_request_fill(mp_request *req, const char *sql, size_t sql_len, const mp_value *params,
                           int n, size_t rows);
 
-void mp_request_move(mp_request *req, mp_reqstate to); /* notes submitted_ns, started_ns, done_ns too */
+void mp_request_move(mp_request *req,
+                     mp_reqstate to); /* notes submitted_ns, started_ns, done_ns too */
 
 /* Tell the floors that have the request, move it to DONE and call on_done. Only the loop's thread, only
 ** the floor that has the request, with all bookkeeping done: the request may be gone afterwards. */
 void mp_request_finish(mp_request *req);
 
 /* The same with an error of that kind in place of an answer (a result that was there is freed). */
-void mp_request_fail(mp_request *req, mp_status kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void mp_request_fail(mp_request *req, mp_status kind, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 mp_result *mp_request_take_result(mp_request *req);
 

@@ -9,10 +9,9 @@ typedef struct kindrow {
   const char *name, *family, *parent;
 } kindrow;
 
-static const kindrow kinds[MP_STATUS_N] = {
-    {"ok", "", ""},
+static const kindrow kinds[MP_STATUS_N] = {{"ok", "", ""},
 #define X(id, name, family, parent) {name, family, parent},
-    MP_ERROR_KINDS(X)
+                                           MP_ERROR_KINDS(X)
 #undef X
 };
 

@@ -111,7 +111,7 @@ typedef enum mp_status {
 #define X(id, name, family, parent) MP_E_##id,
   MP_ERROR_KINDS(X)
 #undef X
-      MP_STATUS_N
+  MP_STATUS_N
 } mp_status;
 
 /* For MP_OK and anything out of range: "ok" and "internal". */
@@ -128,7 +128,10 @@ typedef enum mp_retryable {
 } mp_retryable;
 
 /* What happens to the connection that met the error. */
-typedef enum mp_verdict { MP_KEEP, MP_DESTROY } mp_verdict;
+typedef enum mp_verdict {
+  MP_KEEP,
+  MP_DESTROY
+} mp_verdict;
 
 /* One error. Strings are NULL where the server told nothing; they live in the
 ** arena that was given to mp_error_set, or are literals. message never holds a

@@ -12,7 +12,12 @@
 #include <stdint.h>
 
 /* What the engine itself says about the connection, asked after every statement. */
-typedef enum mp_txstatus { MP_TX_IDLE, MP_TX_OPEN, MP_TX_ABORTED, MP_TX_UNKNOWN } mp_txstatus;
+typedef enum mp_txstatus {
+  MP_TX_IDLE,
+  MP_TX_OPEN,
+  MP_TX_ABORTED,
+  MP_TX_UNKNOWN
+} mp_txstatus;
 
 typedef enum mp_isolation {
   MP_ISOLATION_DEFAULT,
@@ -28,11 +33,11 @@ typedef struct mp_txoptions {
 } mp_txoptions;
 
 typedef enum mp_txstate {
-  MP_TXS_NONE,    /* no transaction */
-  MP_TXS_OPEN,    /* statements may run */
-  MP_TXS_FAILED,  /* a statement failed at this depth: only rolling back to a lower frame helps */
-  MP_TXS_BROKEN,  /* the server ended the transaction: nothing more is sent until the stack has unwound */
-  MP_TXS_UNKNOWN  /* a COMMIT was sent and its answer lost */
+  MP_TXS_NONE,   /* no transaction */
+  MP_TXS_OPEN,   /* statements may run */
+  MP_TXS_FAILED, /* a statement failed at this depth: only rolling back to a lower frame helps */
+  MP_TXS_BROKEN, /* the server ended the transaction: nothing more is sent until the stack has unwound */
+  MP_TXS_UNKNOWN /* a COMMIT was sent and its answer lost */
 } mp_txstate;
 
 typedef enum mp_txop {
@@ -50,12 +55,12 @@ typedef enum mp_txop {
 /* Depth 0 is the transaction itself, 1.. its savepoints. */
 typedef struct mp_tx {
   mp_txstate state;
-  int depth;            /* open savepoints; 0 when only the transaction is open */
-  int failed_depth;     /* FAILED: the deepest frame that the failure spoiled */
-  uint64_t name_next;   /* savepoint names are mp_<n>; n never repeats within a transaction */
+  int depth;          /* open savepoints; 0 when only the transaction is open */
+  int failed_depth;   /* FAILED: the deepest frame that the failure spoiled */
+  uint64_t name_next; /* savepoint names are mp_<n>; n never repeats within a transaction */
   uint64_t names[MP_TX_DEPTH_MAX]; /* n of each open savepoint, outermost first */
-  bool commit_failed;   /* NONE because a COMMIT failed: a ROLLBACK that follows it does nothing */
-  mp_status cause;      /* kind of the error that failed or broke it */
+  bool commit_failed; /* NONE because a COMMIT failed: a ROLLBACK that follows it does nothing */
+  mp_status cause;    /* kind of the error that failed or broke it */
   mp_txoptions options;
 } mp_tx;
 

@@ -21,7 +21,7 @@ static const struct {
   const char *name;
   bool path_only; /* no host: everything behind the colon is a path */
 } schemes[] = {
-    {"sqlite", true},     {"fake", true},     {"fake_file", true}, {"postgres", false},
+    {"sqlite", true},      {"fake", true},      {"fake_file", true}, {"postgres", false},
     {"postgresql", false}, {"yugabyte", false}, {"mariadb", false},  {"mysql", false},
 };
 
@@ -68,7 +68,9 @@ static mp_status decode(reader *r, span s, const char *part, const char **out)
       int high = s.end - at > 2 ? hex_digit(at[1]) : -1;
       int low = high >= 0 ? hex_digit(at[2]) : -1;
       if (low < 0)
-        return BAD(r, "database URL: the %s has a %% that is not followed by two hex digits (write %%25)", part);
+        return BAD(
+            r, "database URL: the %s has a %% that is not followed by two hex digits (write %%25)",
+            part);
       c = (char)(high * 16 + low);
       at += 2;
     }
@@ -88,7 +90,8 @@ static mp_status read_scheme(reader *r, span *rest, bool *path_only)
   char name[16];
   size_t n;
   if (colon == NULL || colon == rest->at)
-    return BAD(r, "database URL: no scheme in front (such as sqlite:library.db or postgres://user@host/database)");
+    return BAD(r, "database URL: no scheme in front (such as sqlite:library.db or "
+                  "postgres://user@host/database)");
   suffix = find((span){rest->at, colon}, '+');
   n = (size_t)((suffix != NULL ? suffix : colon) - rest->at);
   for (size_t i = 0; i < n && i < sizeof name; i++) {
@@ -105,7 +108,9 @@ static mp_status read_scheme(reader *r, span *rest, bool *path_only)
       return MP_OK;
     }
   }
-  return BAD(r, "database URL: unknown scheme \"%.*s\" (there are sqlite, postgres, postgresql, yugabyte, mariadb, mysql)",
+  return BAD(r,
+             "database URL: unknown scheme \"%.*s\" (there are sqlite, postgres, postgresql, "
+             "yugabyte, mariadb, mysql)",
              (int)(n < sizeof name ? n : sizeof name), name);
 }
 
@@ -124,7 +129,7 @@ static mp_status read_options(reader *r, span s)
     span pair = {s.at, and != NULL ? and : s.end};
     const char *equals = find(pair, '=');
     mp_option *option = &options[r->out->option_n];
-    s.at = and != NULL ? and + 1 : s.end;
+    s.at = and != NULL ? and+1 : s.end;
     if (pair.at == pair.end)
       continue;
     if (equals == NULL || equals == pair.at)
@@ -143,8 +148,10 @@ static mp_status read_path(reader *r, span s)
   if (s.end - s.at >= 2 && s.at[0] == '/' && s.at[1] == '/') {
     s.at += 2;
     if (s.at < s.end && *s.at != '/')
-      return BAD(r, "database URL: %s has no host: write %s:path, or three slashes for a relative and four for an "
-                    "absolute path",
+      return BAD(r,
+                 "database URL: %s has no host: write %s:path, or three slashes for a relative and "
+                 "four for an "
+                 "absolute path",
                  r->out->scheme, r->out->scheme);
     if (s.at < s.end)
       s.at++;
@@ -156,7 +163,8 @@ static mp_status read_path(reader *r, span s)
   if (decode(r, s, "path", &path) != MP_OK)
     return r->err->kind;
   if (*path == '\0')
-    return BAD(r, "database URL: no path (write %s::memory: for a database in memory)", r->out->scheme);
+    return BAD(r, "database URL: no path (write %s::memory: for a database in memory)",
+               r->out->scheme);
   r->out->database = path;
   return MP_OK;
 }
@@ -182,7 +190,8 @@ static mp_status read_port(reader *r, span s)
       break;
   }
   if (port < 1 || port > 65535)
-    return BAD(r, "database URL: the port is no number from 1 to 65535 (in a password, write : / @ and ? as %%3A %%2F %%40 "
+    return BAD(r, "database URL: the port is no number from 1 to 65535 (in a password, write : / @ "
+                  "and ? as %%3A %%2F %%40 "
                   "and %%3F)");
   r->out->port = port;
   return MP_OK;

@@ -13,10 +13,10 @@ typedef struct mp_option {
 
 /* Strings are NULL where nothing was given. All of it lives in one arena. */
 typedef struct mp_url {
-  const char *scheme;   /* lower case, without a driver suffix: "sqlite", "postgres", ... */
+  const char *scheme; /* lower case, without a driver suffix: "sqlite", "postgres", ... */
   const char *user, *password, *host, *database; /* percent-decoded */
-  int port;             /* 0: not given */
-  const mp_option *options; /* query parameters in order, percent-decoded */
+  int port;                                      /* 0: not given */
+  const mp_option *options;                      /* query parameters in order, percent-decoded */
   int option_n;
 } mp_url;
 

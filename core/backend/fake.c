@@ -41,7 +41,7 @@ typedef struct result {
   mp_result base;
   mp_fake *fake;
   const mp_fake_rule *rule;
-  size_t first; /* row of the rule that is our first */
+  size_t first;    /* row of the rule that is our first */
   mp_arena *arena; /* of a row of parameters, or NULL */
   mp_value *cells;
 } result;
@@ -298,10 +298,14 @@ static void answer(session *ses, mp_request *req)
 static bool begin(session *ses, mp_request *req, uint64_t now_ns)
 {
   job *j = req->backend_data;
-  const char *text = req->op == MP_OP_PING ? "(ping)" : req->op == MP_OP_RESET ? "(reset)" : req->sql;
+  const char *text = req->op == MP_OP_PING    ? "(ping)"
+                     : req->op == MP_OP_RESET ? "(reset)"
+                                              : req->sql;
   bool in_tx = ses->tx != MP_TX_IDLE, writes = *text != '(' && !reads_only(req);
   j->begun = true;
-  j->rule = mp_fake_rule_for(ses->fake, req->op == MP_OP_PING ? "ping" : req->op == MP_OP_RESET ? "reset" : req->sql);
+  j->rule = mp_fake_rule_for(ses->fake, req->op == MP_OP_PING    ? "ping"
+                                        : req->op == MP_OP_RESET ? "reset"
+                                                                 : req->sql);
   if ((j->rule != NULL && j->rule->needs_writer && req->access != MP_ACCESS_WRITE) ||
       (single_writer(ses) && writes && !in_tx && !is_tx(req) && req->access != MP_ACCESS_WRITE)) {
     if (j->rule != NULL && j->rule->left >= 0)
@@ -310,8 +314,12 @@ static bool begin(session *ses, mp_request *req, uint64_t now_ns)
     fail(ses, req, MP_E_INTERNAL, "a write on a connection for reading");
     return false;
   }
+  if (single_writer(ses) && writes && in_tx && !is_tx(req) && !ses->writer) {
+    fail(ses, req, MP_E_READ_ONLY, "a write in a transaction that only reads");
+    return false;
+  }
   mp_fake_note(ses->fake, ses->number, text);
-  if (single_writer(ses) && writes && req->access == MP_ACCESS_WRITE && (!is_tx(req) || begins(req)))
+  if (single_writer(ses) && writes && (!is_tx(req) || begins_with(req->sql, "begin immediate")))
     note_writer(ses, true);
   j->due_ns = j->rule != NULL && j->rule->delay_ns > 0 ? now_ns + j->rule->delay_ns : 0;
   return true;
@@ -527,7 +535,8 @@ static void free_session(mp_session *base)
   free(ses);
 }
 
-static mp_status open_session(mp_session **out, const mp_config *config, const char *password, mp_waker *waker)
+static mp_status open_session(mp_session **out, const mp_config *config, const char *password,
+                              mp_waker *waker)
 {
   mp_fake *fake = mp_fake_find(config->database);
   session *ses = calloc(1, sizeof *ses);

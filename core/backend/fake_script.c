@@ -153,13 +153,16 @@ static bool read_cell(reader *r, mp_kind kind, mp_value *out)
   case MP_TEXT:
   case MP_JSON:
   case MP_UUID:
-    *out = (mp_value){.kind = (uint8_t)(kind == MP_NULL ? MP_TEXT : kind), .s = word, .len = (uint32_t)n};
+    *out = (mp_value){
+        .kind = (uint8_t)(kind == MP_NULL ? MP_TEXT : kind), .s = word, .len = (uint32_t)n};
     return true;
   case MP_BLOB:
-    return read_blob(mp_arena_memdup(r->fake->arena, word, n), out) || bad(r, "a blob is written in hex digits");
+    return read_blob(mp_arena_memdup(r->fake->arena, word, n), out) ||
+           bad(r, "a blob is written in hex digits");
   default:
     scratch = mp_arena_alloc(r->fake->arena, sizeof *scratch);
-    return mp_value_parse(kind, word, n, out, scratch) || bad(r, "a cell is not of its column's kind");
+    return mp_value_parse(kind, word, n, out, scratch) ||
+           bad(r, "a cell is not of its column's kind");
   }
 }
 

@@ -87,8 +87,10 @@ static void arithmetic(sqlite3_context *ctx, int n, sqlite3_value **args)
 
 /* ---- mp_sum ---- */
 
+typedef __int128 wide __attribute__((aligned(8))); /* SQLite's memory is no better aligned */
+
 typedef struct sum {
-  __int128 whole; /* 2^64 rows of any integer fit */
+  wide whole; /* 2^64 rows of any integer fit */
   double real, lost; /* what real lost to rounding (Neumaier) */
   int64_t n, real_n;
 } sum;

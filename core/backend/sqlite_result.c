@@ -10,7 +10,7 @@
 
 #define FIRST_CELLS 32 /* a power of two */
 #define FIRST_SHIFT 5
-#define FIRST_TEXT 200
+#define FIRST_TEXT 176 /* the whole stays within what malloc keeps at hand for a thread, 1 KB */
 #define BLOCK_N 32
 
 struct mp_sqlite_columns {

@@ -174,9 +174,7 @@ int mp_sqlite_prepare(mp_sqlite_engine *engine, const char *sql, size_t len, boo
   }
   const char *rest = mp_sqlite_skip_blank(tail, end, true);
   if (stmt == NULL)
-    return refuse(err, arena, 0,
-                  rest < end ? "the SQL text begins with an empty statement"
-                             : "the SQL text has no statement");
+    return refuse(err, arena, 0, "the SQL text has no statement");
   if (rest < end) {
     sqlite3_finalize(stmt);
     return refuse(err, arena, (int)(rest - sql) + 1,

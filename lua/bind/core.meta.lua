@@ -59,8 +59,6 @@ function core.take(id) end
 ---@param id op
 function core.done(id) end
 --- Stop it: it ends with the given kind ("cancelled" or "timeout") if it was stopped in time. It still has to be taken or forgotten.
----@param id op  ---@param why string
-function core.cancel(id, why) end
 --- An acquire that is stopped, or forgotten before its answer was taken, releases its lease.
 --- The close of a pool cannot be stopped.
 ---@param id op  ---@param why "cancelled"|"timeout"

@@ -46,7 +46,6 @@ static int fake_log(lua_State *L)
 
 void lmp_open_fakes(lua_State *L, int hub)
 {
-  static const luaL_Reg functions[] = {
-      {"fake", fake_script}, {"fake_log", fake_log}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"fake", fake_script}, {"fake_log", fake_log}, {NULL, NULL}};
   lmp_add_functions(L, hub, functions);
 }

@@ -27,13 +27,13 @@ typedef struct lmp_hub {
 /* A database's pool. Lives until nobody refers to it and the core has closed it. */
 typedef struct lmp_pool {
   mp_list node;
-  lmp_hub *hub;     /* NULL while it is being made */
-  mp_pool *pool;    /* NULL after lmp_shutdown */
-  mp_arena *draft;  /* its config while it is being made */
-  int refs;    /* the userdata, leases, operations */
-  int closers; /* closes that the core has not answered yet */
-  bool closed; /* the core has answered one */
-  lmp_op *asker; /* the operation that waits for a connection to ask for its password, or NULL */
+  lmp_hub *hub;    /* NULL while it is being made */
+  mp_pool *pool;   /* NULL after lmp_shutdown */
+  mp_arena *draft; /* its config while it is being made */
+  int refs;        /* the userdata, leases, operations */
+  int closers;     /* closes that the core has not answered yet */
+  bool closed;     /* the core has answered one */
+  lmp_op *asker;   /* the operation that waits for a connection to ask for its password, or NULL */
   uint64_t *tickets; /* of connections that asked while nobody waited */
   int ticket_n, ticket_room;
 } lmp_pool;

@@ -121,14 +121,9 @@ static int loop_shutdown(lua_State *L)
 
 void lmp_open_loop(lua_State *L, int hub)
 {
-  static const luaL_Reg functions[] = {{"step", loop_step},
-                                       {"alive", loop_alive},
-                                       {"fd", loop_fd},
-                                       {"timeout", loop_timeout},
-                                       {"now", loop_now},
-                                       {"turns", loop_turns},
-                                       {"census", loop_census},
-                                       {"shutdown", loop_shutdown},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"step", loop_step},       {"alive", loop_alive},       {"fd", loop_fd},
+      {"timeout", loop_timeout}, {"now", loop_now},           {"turns", loop_turns},
+      {"census", loop_census},   {"shutdown", loop_shutdown}, {NULL, NULL}};
   lmp_add_functions(L, hub, functions);
 }

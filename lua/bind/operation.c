@@ -284,8 +284,7 @@ static int op_cancel(lua_State *L)
 {
   static const char *const names[] = {"cancelled", "timeout", NULL};
   lmp_op *op = lmp_check_op(L, 1);
-  mp_status why =
-      luaL_checkoption(L, 2, "cancelled", names) == 0 ? MP_E_CANCELLED : MP_E_TIMEOUT;
+  mp_status why = luaL_checkoption(L, 2, "cancelled", names) == 0 ? MP_E_CANCELLED : MP_E_TIMEOUT;
   if (op->finished)
     return 0;
   stop(op, why);

@@ -16,7 +16,12 @@ typedef enum lmp_optype {
   LMP_OP_SIGNAL
 } lmp_optype;
 
-typedef enum lmp_opstate { LMP_FREE, LMP_RUNNING, LMP_READY, LMP_FORGOTTEN } lmp_opstate;
+typedef enum lmp_opstate {
+  LMP_FREE,
+  LMP_RUNNING,
+  LMP_READY,
+  LMP_FORGOTTEN
+} lmp_opstate;
 
 struct lmp_op {
   mp_list node; /* on hub->ready until Lua is told */
@@ -24,12 +29,12 @@ struct lmp_op {
   uint32_t slot, generation;
   uint32_t next_free;
   uint8_t type, state;
-  bool finished; /* READY: there is nothing after this (a stream: not a chunk) */
-  lmp_pool *pool;   /* what it runs on: at most one of them, with a reference */
+  bool finished;  /* READY: there is nothing after this (a stream: not a chunk) */
+  lmp_pool *pool; /* what it runs on: at most one of them, with a reference */
   lmp_lease *lease;
-  mp_request *req; /* REQUEST; owned */
-  mp_status stopped; /* ACQUIRE that was cancelled: why */
-  uint64_t number;   /* PASSWORD: the ticket. SIGNAL: the signal */
+  mp_request *req;             /* REQUEST; owned */
+  mp_status stopped;           /* ACQUIRE that was cancelled: why */
+  uint64_t number;             /* PASSWORD: the ticket. SIGNAL: the signal */
   void (*abandon)(lmp_op *op); /* SIGNAL: called when it is forgotten */
   mp_timer timer;
 };

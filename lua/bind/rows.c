@@ -384,9 +384,12 @@ int lmp_push_columns(lua_State *L, const mp_result *result)
 
 void lmp_open_rows(lua_State *L, int hub)
 {
-  static const luaL_Reg functions[] = {{"rows", read_rows},     {"arrays", read_arrays},
-                                       {"value", read_value},   {"column", read_column},
-                                       {"objects", read_objects}, {"more", stream_more},
+  static const luaL_Reg functions[] = {{"rows", read_rows},
+                                       {"arrays", read_arrays},
+                                       {"value", read_value},
+                                       {"column", read_column},
+                                       {"objects", read_objects},
+                                       {"more", stream_more},
                                        {NULL, NULL}};
   lmp_add_functions(L, hub, functions);
 }

@@ -252,11 +252,8 @@ static int statement_ping(lua_State *L)
 
 void lmp_add_statements(lua_State *L, int hub)
 {
-  static const luaL_Reg methods[] = {{"query", statement_query},
-                                     {"stream", statement_stream},
-                                     {"many", statement_many},
-                                     {"prepare", statement_prepare},
-                                     {"ping", statement_ping},
-                                     {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"query", statement_query}, {"stream", statement_stream},
+                                     {"many", statement_many},   {"prepare", statement_prepare},
+                                     {"ping", statement_ping},   {NULL, NULL}};
   lmp_add_functions(L, hub, methods);
 }

@@ -95,8 +95,10 @@ static int run(lua_State *L)
   preload(L, "moonpool.core", luaopen_moonpool_core);
   preload(L, "moonpool.host.signals", luaopen_moonpool_host_signals);
   if (!set_paths(L))
-    return luaL_error(L, "the library's Lua files (moonpool/init.lua) are neither in %s nor in %s "
-                         "beside this program", MOONPOOL_LUA_FROM_BUILD, MOONPOOL_LUA_FROM_BIN);
+    return luaL_error(L,
+                      "the library's Lua files (moonpool/init.lua) are neither in %s nor in %s "
+                      "beside this program",
+                      MOONPOOL_LUA_FROM_BUILD, MOONPOOL_LUA_FROM_BIN);
   lua_getglobal(L, "require");
   lua_pushliteral(L, "moonpool.host.main");
   lua_call(L, 1, 1);

@@ -17,7 +17,7 @@
 #define GRACE_INSTRUCTIONS 200000
 
 static struct {
-  pthread_t thread; /* the only one that runs Lua */
+  pthread_t thread;              /* the only one that runs Lua */
   volatile sig_atomic_t pending; /* the signal that Lua was not told of yet, 0: none */
   int64_t interrupted_ns;        /* when SIGINT came last */
   uv_async_t wake;
@@ -216,9 +216,12 @@ static int signals_close(lua_State *L)
 
 int luaopen_moonpool_host_signals(lua_State *L)
 {
-  static const luaL_Reg functions[] = {{"wait", signals_wait},       {"on_busy", signals_on_busy},
-                                       {"handled", signals_handled}, {"add", signals_add},
-                                       {"remove", signals_remove},   {"close", signals_close},
+  static const luaL_Reg functions[] = {{"wait", signals_wait},
+                                       {"on_busy", signals_on_busy},
+                                       {"handled", signals_handled},
+                                       {"add", signals_add},
+                                       {"remove", signals_remove},
+                                       {"close", signals_close},
                                        {NULL, NULL}};
   luaL_newlib(L, functions);
   lua_pushinteger(L, SIGINT);

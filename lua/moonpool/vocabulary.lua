@@ -24,6 +24,9 @@ vocabulary.terminals = set [[all get one first last count exists sum avg min max
 vocabulary.entity_methods = set [[get_or_create update_or_create bulk_create bulk_update upsert raw build
   create_table drop_table]]
 
+vocabulary.column_methods = set [[eq ne gt ge lt le in_ not_in between like ilike contains icontains
+  startswith endswith is_null asc desc]]
+
 -- Lookups of the contract that have no entry in moonpool.lookup yet.
 vocabulary.later_lookups = set [[date year month day hour minute second week_day has_key has_keys overlap len]]
 

@@ -17,6 +17,7 @@ local figures = { cpu_us = 0, wall_us = 0, units = 0, checksum = 0, latency_us =
 
 measure.figures = figures
 measure.clock = core.now
+measure.checked = true -- false: a profile shall not show the checks
 
 -- Called around the measured part; the profiler of the Lua side hangs here.
 function measure.on_start() end

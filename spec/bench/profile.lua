@@ -1,41 +1,50 @@
--- Where the time of one workload goes: Lua lines by a count hook, C functions by perf, or by
--- callgrind where perf may not count.
+-- Where the time of one workload goes: Lua lines by a count hook, C functions by perf and by
+-- callgrind, whichever of them works here.
 
 local process = require "process"
 
 local profile = {}
 
-local function show(title, output, lines)
+local function show(title, lines, most)
   print("\n" .. title)
-  for line in output:gmatch("[^\n]+") do
-    if lines == 0 then break end
-    print(line)
-    lines = lines - 1
+  for i = 1, math.min(most, #lines) do
+    print(lines[i])
   end
 end
 
+local function append(words, more)
+  return table.move(more, 1, #more, #words + 1, words)
+end
+
+-- Where the processor was, by library and by function. Libraries without symbols give addresses only.
 local function perf(file, command)
-  local words = { "perf", "record", "-o", file, "-F", "2000", "--" }
-  local ok = process.run(table.move(command, 1, #command, #words + 1, words))
-  if not ok then return false end
-  local reported, output = process.run{ "perf", "report", "-i", file, "--stdio", "--percent-limit", "0.5", "-s", "symbol,dso" }
-  if reported then show("C functions (perf)", output:gsub("\n#[^\n]*", ""), 40) end
-  return reported
+  if not process.run(append({ "perf", "record", "-o", file, "-F", "4000", "--" }, command)) then return false end
+  for _, sort in ipairs{ "dso", "dso,symbol" } do
+    local ok, output = process.run{ "perf", "report", "-i", file, "--stdio", "--percent-limit", "0.4", "-s", sort }
+    if not ok then return false end
+    local lines = {}
+    for line in output:gmatch("\n( +[%d.]+%%[^\n]*)") do
+      if not line:find(" 0x%x+") then table.insert(lines, (line:gsub("%s+[-%s]*$", ""))) end
+    end
+    show(sort == "dso" and "share of the time by library (perf)" or "by function", lines, 30)
+  end
+  return true
 end
 
+-- How many instructions functions and all that they call take: the only way to see what a library without symbols costs.
 local function callgrind(file, command)
-  local words = { "valgrind", "--tool=callgrind", "--callgrind-out-file=" .. file }
-  local ok, output = process.run(table.move(command, 1, #command, #words + 1, words))
+  local ok, output = process.run(append({ "valgrind", "--tool=callgrind", "--callgrind-out-file=" .. file }, command))
   if not ok then return false, output end
-  ok, output = process.run{ "callgrind_annotate", "--auto=no", "--threshold=95", file }
-  if ok then
-    local shown = {}
-    for count, rest in output:gmatch("\n%s*([%d,]+ %(%s*[%d.]+%%%))%s+(%S[^\n]*)") do
-      table.insert(shown, count .. "  " .. rest:gsub("^.*/(%w[^/]*:)", "%1"))
+  ok, output = process.run{ "callgrind_annotate", "--auto=no", "--inclusive=yes", "--threshold=100", file }
+  if not ok then return false, output end
+  local lines = {}
+  for count, rest in output:gmatch("\n%s*([%d,]+ %(%s*[%d.]+%%%))%s+(%S[^\n]*)") do
+    if rest:find("%[") and not rest:find("0x%x+") and not rest:find("'%d") then
+      table.insert(lines, count .. "  " .. rest:gsub(" %[.*/", " ["):gsub("^%S*/(%w[^/]*:)", "%1"))
     end
-    show("C functions (callgrind, instructions; start of the program included)", table.concat(shown, "\n"), 45)
   end
-  return ok, output
+  show("functions with all they call (callgrind: instructions, the program's start included)", lines, 60)
+  return true
 end
 
 --- Print the profiles of a program of moonpool.
@@ -44,18 +53,13 @@ end
 ---@param file string       for the tools' data; made and removed
 ---@return boolean ok, string? why
 function profile.show(command, small, file)
-  local hooked = table.move(command, 1, #command, 1, {})
-  table.insert(hooked, "profile=1")
-  local ok, output = process.run(hooked)
+  local ok, output = process.run(append({ table.unpack(command) }, { "profile=1" }))
   if not ok then return false, output end
-  show("Lua lines (each 1000th VM instruction)", output, 30)
-  ok = perf(file, command)
-  local why
-  if not ok then
-    ok, why = callgrind(file, small)
-  end
+  print("\nLua lines (each 100th VM instruction)\n" .. output)
+  local seen = perf(file, command)
+  local counted, why = callgrind(file, small)
   os.remove(file)
-  return ok, why
+  return seen or counted, why
 end
 
 return profile

@@ -163,11 +163,11 @@ if wanted.profile then
   local workload = workloads[1]
   for _, way in ipairs(workload.ways) do
     print(("\n== %s, %s"):format(workload.title, way.title))
-    local small = {}
+    local small, full = { unchecked = 1 }, { unchecked = 1 }
     for key, value in pairs(workload.size) do
-      small[key] = math.max(workload.quick[key], value // 10)
+      small[key], full[key] = math.max(workload.quick[key], value // 4), value
     end
-    local ok, why = profile.show(way_command(workload, way, workload.size), way_command(workload, way, small),
+    local ok, why = profile.show(way_command(workload, way, full), way_command(workload, way, small),
       ("%s/bench/profile.out"):format(build))
     if not ok then stop(1, "no profile:", why or "neither perf nor callgrind works here") end
   end

@@ -94,7 +94,8 @@ static void requests_are_answered_first_in_first_out(void **state)
   for (int d = 0; d < 2; d++) {
     ask asks[10];
     char text[60];
-    snprintf(text, sizeof text, "set depth %d\nselect *3 -> delay 2\nselect -> affected 1", depths[d]);
+    snprintf(text, sizeof text, "set depth %d\nselect *3 -> delay 2\nselect -> affected 1",
+             depths[d]);
     ready_conn(text);
     answered_n = 0;
     for (int i = 0; i < 10; i++)
@@ -239,7 +240,8 @@ static void closing_ends_what_runs(void **state)
   mp_connection_submit(conn, ask_for(&b, MP_OP_QUERY, "select 2"));
   mp_connection_submit(conn, ask_for(&c, MP_OP_QUERY, "select 3"));
   turn(3);
-  b.req->stop = MP_E_CANCELLED; /* as a pool does that revokes a lease: it hears of the cancel, not of the loss */
+  b.req->stop =
+      MP_E_CANCELLED; /* as a pool does that revokes a lease: it hears of the cancel, not of the loss */
   mp_connection_close(conn);
   assert_int_equal(answered_n, 0);
   run_until(&heard.closed, 1);

@@ -21,9 +21,11 @@ static void rows_of_typed_cells_are_replayed(void **state)
   ask a;
   mp_value cell;
   (void)state;
-  script("f", "# a comment\n"
-              "select b -> columns n:int, t:text, x:float, b:blob, ok:bool, d:date; row #, \"a; b, #\", 1.5, 00ff, "
-              "true, 2026-11-20; row 7, null, null, null, null, null *3; affected 2; id 9 # another\n");
+  script("f",
+         "# a comment\n"
+         "select b -> columns n:int, t:text, x:float, b:blob, ok:bool, d:date; row #, \"a; b, #\", "
+         "1.5, 00ff, "
+         "true, 2026-11-20; row 7, null, null, null, null, null *3; affected 2; id 9 # another\n");
   pool = pool_of("fake", "f", 1);
   ask_and_wait(&a, MP_OP_QUERY, "SELECT B, c");
   assert_int_equal(a.req->error.kind, MP_OK);
@@ -51,7 +53,8 @@ static void rules_are_used_in_order_and_up(void **state)
 {
   ask a;
   (void)state;
-  script("f", "insert into t *2 -> affected 1\ninsert -> error unique \"taken\" table=t columns=a,b code=5 sent=false\n");
+  script("f", "insert into t *2 -> affected 1\ninsert -> error unique \"taken\" table=t "
+              "columns=a,b code=5 sent=false\n");
   pool = pool_of("fake", "f", 1);
   for (int i = 0; i < 3; i++) {
     ask_and_wait(&a, MP_OP_QUERY, "insert into t values (1)");
@@ -70,8 +73,10 @@ static void rules_are_used_in_order_and_up(void **state)
   ask_and_wait(&a, MP_OP_PING, "");
   assert_int_equal(a.req->error.kind, MP_OK);
   ask_free(&a);
-  assert_string_equal(asked_text("f"), "insert into t values (1); insert into t values (1); insert into t values (1); "
-                                       "delete; (ping)");
+  assert_string_equal(
+      asked_text("f"),
+      "insert into t values (1); insert into t values (1); insert into t values (1); "
+      "delete; (ping)");
   close_pool(pool);
 }
 
@@ -141,7 +146,8 @@ static void a_database_without_script_is_no_database(void **state)
   mp_pool *none;
   mp_config *config = config_for("fake", "nobody");
   (void)state;
-  assert_int_equal(mp_pool_new(&none, loop, config, &(mp_pool_limits){.max = 1}, &err), MP_E_CONFIGURATION);
+  assert_int_equal(mp_pool_new(&none, loop, config, &(mp_pool_limits){.max = 1}, &err),
+                   MP_E_CONFIGURATION);
   assert_non_null(strstr(err.message, "nobody"));
   mp_arena_free(config->arena);
 }
@@ -157,8 +163,10 @@ static int forget_all(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      FAKE_TEST(rows_of_typed_cells_are_replayed), FAKE_TEST(rules_are_used_in_order_and_up),
-      FAKE_TEST(parameters_come_back),             FAKE_TEST(a_wrong_script_is_explained),
+      FAKE_TEST(rows_of_typed_cells_are_replayed),
+      FAKE_TEST(rules_are_used_in_order_and_up),
+      FAKE_TEST(parameters_come_back),
+      FAKE_TEST(a_wrong_script_is_explained),
       FAKE_TEST(a_database_without_script_is_no_database),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -331,12 +331,17 @@ static void a_waiter_that_already_has_a_connection_survives_its_loss(void **stat
   guest a;
   ask w;
   (void)state;
-  open_pools("connect *1 -> affected 0\nconnect *1 -> affected 0\nping -> dies 2\ninsert -> affected 1", 1);
+  open_pools(
+      "connect *1 -> affected 0\nconnect *1 -> affected 0\nping -> dies 2\ninsert -> affected 1",
+      1);
   invite(&a, pool, MP_ACCESS_WRITE, 1);
   mp_pool_submit(other, ask_for(&w, MP_OP_PING, ""));
   run_until(&w.done_n, 1);
   ask_free(&w);
-  mp_pool_submit(other, write_for(&w, "insert")); /* has the connection that is about to die, and waits for the gate */
+  mp_pool_submit(
+      other,
+      write_for(&w,
+                "insert")); /* has the connection that is about to die, and waits for the gate */
   for (int i = 0; counts_of("file").connects < 3 && i < 1000; i++)
     mp_loop_step(loop, 20);
   assert_int_equal(w.done_n, 0);

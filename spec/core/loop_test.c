@@ -82,7 +82,8 @@ static void timers_fire_in_the_order_of_their_times(void **state)
   trace[0] = '\0';
   for (int i = 0; i < 7; i++) {
     note_init(&notes[i], (char)('0' + i));
-    assert_int_equal(mp_timer_start(loop, &notes[i].timer, now_ns - 100 + (uint64_t)((i * 3) % 7)), MP_OK);
+    assert_int_equal(mp_timer_start(loop, &notes[i].timer, now_ns - 100 + (uint64_t)((i * 3) % 7)),
+                     MP_OK);
   }
   mp_timer_stop(loop, &notes[3].timer);
   mp_timer_stop(loop, &notes[3].timer);
@@ -96,7 +97,9 @@ static void timers_fire_in_the_order_of_their_times(void **state)
 
 static void many_timers_keep_their_order_whatever_is_stopped(void **state)
 {
-  enum { N = 500 };
+  enum {
+    N = 500
+  };
   static mp_timer timers[N];
   uint32_t random = 7;
   uint64_t base_ns = mp_clock_ns() - 1000000, last_ns = 0;

@@ -232,7 +232,8 @@ static void the_next_request_waits_until_a_cancel_has_settled(void **state)
   run_until(&a.done_n, 1);
   assert_int_equal(asked_n("db", "select 2"), 0);
   run_until(&b.done_n, 1);
-  assert_true(b.req->started_ns - stopped_ns >= 20 * MS); /* the fake's cancel was in flight so long */
+  assert_true(b.req->started_ns - stopped_ns >=
+              20 * MS); /* the fake's cancel was in flight so long */
   assert_int_equal(b.req->error.kind, MP_OK);
   assert_int_equal(counts_of("db").connects, 1);
   ask_free(&a);
@@ -358,7 +359,9 @@ static void while_a_connection_lives_waiters_wait_for_it(void **state)
   taker a;
   ask q;
   (void)state;
-  open_pool("connect *1 -> affected 0\nconnect -> error connect_failed \"too many\"\nselect -> affected 1", 2);
+  open_pool("connect *1 -> affected 0\nconnect -> error connect_failed \"too many\"\nselect -> "
+            "affected 1",
+            2);
   take(&a, MP_ACCESS_READ);
   run_until(&a.ready_n, 1);
   mp_pool_submit(pool, ask_for(&q, MP_OP_QUERY, "select 1"));
@@ -601,7 +604,8 @@ static void min_connections_are_opened_after_the_first_use(void **state)
 
 static void old_and_worn_connections_are_replaced(void **state)
 {
-  static const mp_pool_limits limits[] = {{.max = 1, .max_uses = 2}, {.max = 1, .max_lifetime_ns = 1}};
+  static const mp_pool_limits limits[] = {{.max = 1, .max_uses = 2},
+                                          {.max = 1, .max_lifetime_ns = 1}};
   (void)state;
   for (int k = 0; k < 2; k++) {
     script("db", "select -> affected 1");

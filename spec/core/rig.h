@@ -114,7 +114,8 @@ static inline mp_config *config_for(const char *backend, const char *database)
   return config;
 }
 
-static inline mp_pool *pool_with(const char *backend, const char *database, const mp_pool_limits *limits)
+static inline mp_pool *pool_with(const char *backend, const char *database,
+                                 const mp_pool_limits *limits)
 {
   mp_pool *pool = NULL;
   mp_error err = MP_ERROR_NONE;

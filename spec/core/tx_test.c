@@ -125,7 +125,8 @@ static void what_was_never_sent_fails_nothing(void **state)
 {
   mp_tx tx = begun();
   (void)state;
-  assert_int_equal(mp_tx_after_statement(&tx, MP_E_BAD_PARAMETERS, MP_TX_OPEN), MP_E_BAD_PARAMETERS);
+  assert_int_equal(mp_tx_after_statement(&tx, MP_E_BAD_PARAMETERS, MP_TX_OPEN),
+                   MP_E_BAD_PARAMETERS);
   assert_int_equal(tx.state, MP_TXS_OPEN);
   mp_tx_after_statement(&tx, MP_E_BAD_PARAMETERS, MP_TX_ABORTED); /* the engine knows better */
   assert_int_equal(tx.state, MP_TXS_FAILED);
@@ -163,7 +164,8 @@ static void a_deferred_constraint_leaves_a_rollback_to_do(void **state)
 {
   mp_tx tx = begun();
   (void)state;
-  assert_int_equal(mp_tx_outcome(&tx, MP_TXO_COMMIT, MP_E_FOREIGN_KEY, MP_TX_OPEN), MP_E_FOREIGN_KEY); /* SQLite */
+  assert_int_equal(mp_tx_outcome(&tx, MP_TXO_COMMIT, MP_E_FOREIGN_KEY, MP_TX_OPEN),
+                   MP_E_FOREIGN_KEY); /* SQLite */
   assert_int_equal(tx.state, MP_TXS_FAILED);
   run(&tx, MP_TXO_ROLLBACK, "ROLLBACK", MP_TX_IDLE);
   assert_int_equal(tx.state, MP_TXS_NONE);
@@ -171,7 +173,8 @@ static void a_deferred_constraint_leaves_a_rollback_to_do(void **state)
   assert_int_equal(refused(&tx, MP_TXO_ROLLBACK), MP_E_TRANSACTION);
 
   tx = begun();
-  assert_int_equal(mp_tx_outcome(&tx, MP_TXO_COMMIT, MP_E_FOREIGN_KEY, MP_TX_IDLE), MP_E_FOREIGN_KEY); /* PostgreSQL */
+  assert_int_equal(mp_tx_outcome(&tx, MP_TXO_COMMIT, MP_E_FOREIGN_KEY, MP_TX_IDLE),
+                   MP_E_FOREIGN_KEY); /* PostgreSQL */
   assert_int_equal(tx.state, MP_TXS_NONE);
   run(&tx, MP_TXO_ROLLBACK, "", MP_TX_IDLE);
 }
@@ -180,7 +183,8 @@ static void a_lost_commit_is_unknown(void **state)
 {
   mp_tx tx = begun();
   (void)state;
-  assert_int_equal(mp_tx_outcome(&tx, MP_TXO_COMMIT, MP_E_CONNECTION_LOST, MP_TX_UNKNOWN), MP_E_COMMIT_UNKNOWN);
+  assert_int_equal(mp_tx_outcome(&tx, MP_TXO_COMMIT, MP_E_CONNECTION_LOST, MP_TX_UNKNOWN),
+                   MP_E_COMMIT_UNKNOWN);
   assert_int_equal(tx.state, MP_TXS_UNKNOWN);
   assert_int_equal(mp_tx_may_send(&tx), MP_E_IN_FAILED_TRANSACTION);
   assert_int_equal(refused(&tx, MP_TXO_COMMIT), MP_E_COMMIT_UNKNOWN);
@@ -216,7 +220,8 @@ static void a_failed_rollback_to_spoils_the_frame_below(void **state)
   mp_tx tx = nested();
   (void)state;
   run(&tx, MP_TXO_SAVEPOINT, "SAVEPOINT mp_2", MP_TX_OPEN);
-  assert_int_equal(mp_tx_outcome(&tx, MP_TXO_ROLLBACK_TO, MP_E_IO_ERROR, MP_TX_OPEN), MP_E_IO_ERROR);
+  assert_int_equal(mp_tx_outcome(&tx, MP_TXO_ROLLBACK_TO, MP_E_IO_ERROR, MP_TX_OPEN),
+                   MP_E_IO_ERROR);
   assert_int_equal(tx.state, MP_TXS_FAILED);
   assert_int_equal(tx.depth, 1);
   assert_int_equal(tx.failed_depth, 1);
@@ -232,7 +237,10 @@ typedef struct outcome {
   int deeper; /* change of the depth; 99: it is 0 then */
 } outcome;
 
-#define STATUS(state) {state, -1, 0}
+#define STATUS(state)                                                                              \
+  {                                                                                                \
+    state, -1, 0                                                                                   \
+  }
 
 /* [op][status: OK, an error][engine: IDLE OPEN ABORTED UNKNOWN], from OPEN with one savepoint. */
 static const outcome from_open[6][2][4] = {
@@ -248,17 +256,22 @@ static const outcome from_open[6][2][4] = {
                           {MP_TXS_BROKEN, MP_E_TRANSACTION, 0},
                           {MP_TXS_BROKEN, MP_E_TRANSACTION, 0},
                           {MP_TXS_BROKEN, MP_E_TRANSACTION, 0}},
-                         {{MP_TXS_NONE, MP_OK, 99}, STATUS(MP_TXS_BROKEN), STATUS(MP_TXS_BROKEN), STATUS(MP_TXS_BROKEN)}},
+                         {{MP_TXS_NONE, MP_OK, 99},
+                          STATUS(MP_TXS_BROKEN),
+                          STATUS(MP_TXS_BROKEN),
+                          STATUS(MP_TXS_BROKEN)}},
     [MP_TXO_SAVEPOINT] = {{{MP_TXS_BROKEN, MP_E_IMPLICIT_COMMIT, 0},
                            {MP_TXS_OPEN, MP_OK, 1},
                            {MP_TXS_FAILED, MP_OK, 1},
                            {MP_TXS_BROKEN, MP_E_CONNECTION_LOST, 0}},
-                          {STATUS(MP_TXS_BROKEN), STATUS(MP_TXS_FAILED), STATUS(MP_TXS_FAILED), STATUS(MP_TXS_BROKEN)}},
+                          {STATUS(MP_TXS_BROKEN), STATUS(MP_TXS_FAILED), STATUS(MP_TXS_FAILED),
+                           STATUS(MP_TXS_BROKEN)}},
     [MP_TXO_RELEASE] = {{{MP_TXS_BROKEN, MP_E_IMPLICIT_COMMIT, 0},
                          {MP_TXS_OPEN, MP_OK, -1},
                          {MP_TXS_FAILED, MP_OK, -1},
                          {MP_TXS_BROKEN, MP_E_CONNECTION_LOST, 0}},
-                        {STATUS(MP_TXS_BROKEN), STATUS(MP_TXS_FAILED), STATUS(MP_TXS_FAILED), STATUS(MP_TXS_BROKEN)}},
+                        {STATUS(MP_TXS_BROKEN), STATUS(MP_TXS_FAILED), STATUS(MP_TXS_FAILED),
+                         STATUS(MP_TXS_BROKEN)}},
     [MP_TXO_ROLLBACK_TO] = {{{MP_TXS_BROKEN, MP_E_IMPLICIT_COMMIT, -1},
                              {MP_TXS_OPEN, MP_OK, -1},
                              {MP_TXS_FAILED, MP_E_IN_FAILED_TRANSACTION, -1},
@@ -269,16 +282,16 @@ static const outcome from_open[6][2][4] = {
                              {MP_TXS_BROKEN, -1, -1}}},
 };
 
-static void check(const mp_tx *before, const mp_tx *tx, const outcome *want, mp_status status, mp_status told,
-                  const char *what, int op, int engine)
+static void check(const mp_tx *before, const mp_tx *tx, const outcome *want, mp_status status,
+                  mp_status told, const char *what, int op, int engine)
 {
   int depth = want->deeper == 99 ? 0 : before->depth + want->deeper;
   int state = want->state == -1 ? (int)before->state : want->state;
   mp_status says = want->told == -1 ? status : (mp_status)want->told;
   if ((int)tx->state != state || tx->depth != depth || told != says)
     fail_msg("%s op %d status %s engine %d: state %d (%d) depth %d (%d) told %s (%s)", what, op,
-             mp_status_name(status), engine, (int)tx->state, state, tx->depth, depth, mp_status_name(told),
-             mp_status_name(says));
+             mp_status_name(status), engine, (int)tx->state, state, tx->depth, depth,
+             mp_status_name(told), mp_status_name(says));
 }
 
 static void every_outcome_of_every_operation(void **state)
@@ -290,7 +303,8 @@ static void every_outcome_of_every_operation(void **state)
       for (int engine = MP_TX_IDLE; engine <= MP_TX_UNKNOWN; engine++) {
         mp_tx tx = nested(), before = tx;
         mp_status told = mp_tx_outcome(&tx, (mp_txop)op, statuses[failed], (mp_txstatus)engine);
-        check(&before, &tx, &from_open[op][failed][engine], statuses[failed], told, "open", op, engine);
+        check(&before, &tx, &from_open[op][failed][engine], statuses[failed], told, "open", op,
+              engine);
       }
     }
   }
@@ -299,7 +313,9 @@ static void every_outcome_of_every_operation(void **state)
 static void every_outcome_of_begin(void **state)
 {
   static const outcome want[2][4] = {
-      {{MP_TXS_NONE, MP_E_TRANSACTION, 0}, {MP_TXS_OPEN, MP_OK, 0}, {MP_TXS_FAILED, MP_E_TRANSACTION, 0},
+      {{MP_TXS_NONE, MP_E_TRANSACTION, 0},
+       {MP_TXS_OPEN, MP_OK, 0},
+       {MP_TXS_FAILED, MP_E_TRANSACTION, 0},
        {MP_TXS_NONE, MP_E_CONNECTION_LOST, 0}},
       {STATUS(MP_TXS_NONE), STATUS(MP_TXS_FAILED), STATUS(MP_TXS_FAILED), STATUS(MP_TXS_NONE)}};
   static const mp_status statuses[] = {MP_OK, MP_E_BUSY};
@@ -311,7 +327,8 @@ static void every_outcome_of_begin(void **state)
       mp_tx_init(&tx);
       before = tx;
       told = mp_tx_outcome(&tx, MP_TXO_BEGIN, statuses[failed], (mp_txstatus)engine);
-      check(&before, &tx, &want[failed][engine], statuses[failed], told, "none", MP_TXO_BEGIN, engine);
+      check(&before, &tx, &want[failed][engine], statuses[failed], told, "none", MP_TXO_BEGIN,
+            engine);
     }
   }
 }
@@ -319,7 +336,9 @@ static void every_outcome_of_begin(void **state)
 static void every_outcome_of_a_statement(void **state)
 {
   static const outcome want[2][4] = {
-      {{MP_TXS_BROKEN, MP_E_IMPLICIT_COMMIT, 0}, {MP_TXS_OPEN, MP_OK, 0}, STATUS(MP_TXS_FAILED),
+      {{MP_TXS_BROKEN, MP_E_IMPLICIT_COMMIT, 0},
+       {MP_TXS_OPEN, MP_OK, 0},
+       STATUS(MP_TXS_FAILED),
        {MP_TXS_BROKEN, MP_E_CONNECTION_LOST, 0}},
       {STATUS(MP_TXS_BROKEN), STATUS(MP_TXS_FAILED), STATUS(MP_TXS_FAILED), STATUS(MP_TXS_BROKEN)}};
   static const mp_status statuses[] = {MP_OK, MP_E_CANCELLED};
@@ -349,9 +368,9 @@ static void any_stack_can_be_unwound(void **state)
       random = random * 1664525 + 1013904223;
       op = (mp_txop)((random >> 16) % 6);
       status = (random >> 24) % 4 == 0 ? MP_E_UNIQUE : MP_OK;
-      engine = (random >> 26) % 8 == 0 ? (mp_txstatus)((random >> 8) % 4)
+      engine = (random >> 26) % 8 == 0                        ? (mp_txstatus)((random >> 8) % 4)
                : op == MP_TXO_COMMIT || op == MP_TXO_ROLLBACK ? MP_TX_IDLE
-                                                               : MP_TX_OPEN;
+                                                              : MP_TX_OPEN;
       if (mp_tx_step(&tx, op, NULL, sql, &by_backend) == MP_OK) {
         if (tx.state == MP_TXS_BROKEN || tx.state == MP_TXS_UNKNOWN)
           assert_string_equal(sql, "");

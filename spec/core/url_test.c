@@ -29,9 +29,18 @@ static const good goods[] = {
     {"sqlite:a#b.db", {.scheme = "sqlite", .database = "a#b.db"}},
     {"fake:one", {.scheme = "fake", .database = "one"}},
     {"postgres://app:s3cret@localhost/shop",
-     {.scheme = "postgres", .user = "app", .password = "s3cret", .host = "localhost", .database = "shop"}},
+     {.scheme = "postgres",
+      .user = "app",
+      .password = "s3cret",
+      .host = "localhost",
+      .database = "shop"}},
     {"postgresql+asyncpg://u%40x:p%3Aw%2F%25@h:6543/d%20b",
-     {.scheme = "postgresql", .user = "u@x", .password = "p:w/%", .host = "h", .port = 6543, .database = "d b"}},
+     {.scheme = "postgresql",
+      .user = "u@x",
+      .password = "p:w/%",
+      .host = "h",
+      .port = 6543,
+      .database = "d b"}},
     {"postgres://u:p@ss@h/d",
      {.scheme = "postgres", .user = "u", .password = "p@ss", .host = "h", .database = "d"}},
     {"postgres://u:p#ss@h/d",
@@ -43,7 +52,8 @@ static const good goods[] = {
     {"mysql://[::1]:33/x", {.scheme = "mysql", .host = "::1", .port = 33, .database = "x"}},
     {"mysql://[fe80::1]", {.scheme = "mysql", .host = "fe80::1"}},
     {"postgres:///shop", {.scheme = "postgres", .database = "shop"}},
-    {"postgres://%2Fvar%2Frun/shop", {.scheme = "postgres", .host = "/var/run", .database = "shop"}},
+    {"postgres://%2Fvar%2Frun/shop",
+     {.scheme = "postgres", .host = "/var/run", .database = "shop"}},
     {"postgres://h:", {.scheme = "postgres", .host = "h"}},
 };
 
@@ -126,7 +136,8 @@ static void a_wrong_url_is_explained_and_not_repeated(void **state)
     mp_arena *arena = mp_arena_new(0);
     mp_url url;
     mp_error err;
-    assert_int_equal(mp_url_parse(arena, bads[i].text, strlen(bads[i].text), &url, &err), MP_E_CONFIGURATION);
+    assert_int_equal(mp_url_parse(arena, bads[i].text, strlen(bads[i].text), &url, &err),
+                     MP_E_CONFIGURATION);
     if (strstr(err.message, bads[i].says) == NULL)
       fail_msg("\"%s\": %s", bads[i].text, err.message);
     assert_null(strstr(err.message, "cret"));

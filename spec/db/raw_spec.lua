@@ -134,7 +134,7 @@ databases.each("raw SQL", function(open)
 
   it("names the table, the column or the place that a statement gets wrong", function()
     raises("undefined_table", db.fetch_all, db, "select * from nowhere")
-    raises("undefined_column", db.fetch_all, db, "select nothing from item")
+    raises("undefined_column", db.fetch_all, db, "select missing from item")
     local err = raises("syntax", db.fetch_all, db, "selec 1")
     assert.truthy(mp.is(err, "programming"))
     assert.equal("selec 1", err.sql)

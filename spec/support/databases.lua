@@ -1,6 +1,7 @@
 -- The databases that the shared cases run on: each spec of spec/db runs once per entry.
 -- An entry opens handles on a database of its own, empty, and leaves nothing behind.
 
+local busted = require "busted" -- a module that a spec requires does not see the spec's own `describe`
 local mp = require "moonpool"
 
 local databases = {}
@@ -47,9 +48,9 @@ databases.remove = remove
 --- database removed, after the spec.
 function databases.each(claim, body)
   for _, database in ipairs(databases.list) do
-    describe(claim .. " (" .. database.name .. ")", function()
+    busted.describe(claim .. " (" .. database.name .. ")", function()
       local closers = {}
-      after_each(function()
+      busted.after_each(function()
         for i = #closers, 1, -1 do
           closers[i]()
         end

@@ -172,15 +172,6 @@ local function scan(sql, habit)
     found.names = names
   elseif style == "$" then
     found.order = order
-    local seen = {}
-    for place = 1, count do
-      seen[order[place]] = true
-    end
-    for number = 1, arity do
-      if not seen[number] then
-        bad("$" .. number .. " is missing, though the statement has $" .. arity)
-      end
-    end
   end
   first = first or ""
   found.control = TRANSACTION[first] and first or nil

@@ -152,9 +152,18 @@ function Stream:__call()
   return advance(self)
 end
 
+-- Stop the statement and wait until it has: the connection is free when close returns.
+local function stop(parts)
+  core.cancel(parts.op, "cancelled")
+  runtime.await_cleanup(parts.op)
+end
+
 --- Stop it: what is left of the statement is not run. May be called twice.
 function Stream:close()
-  finish(self, true)
+  if not self.parts.over then
+    pcall(stop, self.parts) -- where nothing can wait, it ends by itself
+    finish(self, true)
+  end
   self.rows, self.at = {}, 0
 end
 

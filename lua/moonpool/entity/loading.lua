@@ -21,6 +21,13 @@ function loading.database_of(class)
   return registry.db(class.model.database)
 end
 
+--- Where a query set runs: its class, its database, and that again when it is not the entity's own.
+function loading.place_of(q)
+  local class, extra = q.model.class, q.extra
+  local other = extra and extra.database
+  return class, other or registry.db(class.model.database), other
+end
+
 --- The dialect object of a database.
 function loading.dialect_of(database)
   local found = database.sql

@@ -45,7 +45,10 @@ setmetatable(methods, {
   end,
 })
 
-function QuerySet:__newindex(name)
+function QuerySet:__newindex(name, value)
+  if KEYS[name] then -- a node that is being made
+    return rawset(self, name, value)
+  end
   return errors.raise("bad_argument", "a query set cannot be changed (" .. tostring(name) .. "): its methods give new ones")
 end
 

@@ -18,13 +18,7 @@ local vocabulary = require "moonpool.vocabulary"
 local methods = query_set.methods
 local run, options_of = statement.run, loading.options
 
--- Where a query set runs.
-local function place_of(q)
-  local class, extra = q.model.class, q.extra
-  local other = extra and extra.database
-  return class, other or loading.database_of(class), other
-end
-query_set.place_of = place_of
+local place_of = loading.place_of
 
 local function bad(message)
   return errors.raise("bad_argument", message)

@@ -108,7 +108,7 @@ function writing.values(self, class, params, n)
       if why then
         problems = problems or {}
         problems[field.name] = why
-      elseif taken ~= value then
+      elseif value ~= nil then
         rawset(self, attribute, taken)
       end
       n = n + 1
@@ -238,27 +238,36 @@ function writing.dirty_fields(self)
   return names
 end
 
--- The key by which the database knows the row, whatever the object says now.
-local function add_key(self, meta, params, n)
+-- Where the key stands in the plan of an object; found once for each set of columns.
+local function key_places(meta)
+  local places = meta.key_places
+  if places == nil then
+    places = {}
+    for i, field in ipairs(meta.class.model.key) do
+      for place, name in ipairs(meta.plan.names) do
+        if name == field.attribute then
+          places[i] = place
+        end
+      end
+    end
+    meta.key_places = places
+  end
+  return places
+end
+
+--- Add the key by which the database knows the row, whatever the object says now.
+---@return integer n
+function writing.key_values(self, params, n)
+  local meta = getmetatable(self)
   local original = state.original(self)
-  for _, place in ipairs(meta.key_places) do
+  for _, place in ipairs(key_places(meta)) do
     n = n + 1
     params[n] = original:value(place, meta.plan)
   end
   return n
 end
 
-local function find_key_places(meta)
-  local places = {}
-  for i, field in ipairs(meta.class.model.key) do
-    for place, name in ipairs(meta.plan.names) do
-      if name == field.attribute then
-        places[i] = place
-      end
-    end
-  end
-  meta.key_places = places
-end
+local add_key = writing.key_values
 
 local function chosen(class, fields, only)
   local wanted, kept = {}, {}
@@ -287,12 +296,13 @@ local function update_statement(class, dialect, fields)
   return st
 end
 
--- Only some of the changed columns were written: the others stay changed.
-local function written_partly(self, meta, fields)
-  local original, plan = state.original(self), meta.plan
+--- Only these columns were written: others that were changed stay so.
+---@param names string[]
+function writing.wrote(self, names)
+  local original, plan = state.original(self), getmetatable(self).plan
   local values, new = {}, {}
-  for _, field in ipairs(fields) do
-    new[field.attribute] = true
+  for _, name in ipairs(names) do
+    new[name] = true
   end
   for place, name in ipairs(plan.names) do
     if new[name] then
@@ -332,7 +342,7 @@ function writing.update(self, class, database, only)
     if why then
       problems = problems or {}
       problems[field.name] = why
-    elseif taken ~= value then
+    else
       rawset(self, field.attribute, taken)
     end
     params[place] = taken
@@ -340,10 +350,7 @@ function writing.update(self, class, database, only)
   if problems then
     return refuse(class, problems)
   end
-  if meta.key_places == nil then
-    find_key_places(meta)
-  end
-  local n = add_key(self, meta, params, #fields)
+  local n = add_key(self, params, #fields)
   local st = update_statement(class, loading.dialect_of(database), fields)
   state.note(self, database)
   local affected = run(database, nil, st.sql, "write", params, n, loading.options(database, st), core.take)
@@ -351,7 +358,11 @@ function writing.update(self, class, database, only)
     return errors.raise("stale", tostring(self) .. " is not in the database any more: it was deleted, or its key changed")
   end
   if only then
-    written_partly(self, meta, fields)
+    local names = {}
+    for place, field in ipairs(fields) do
+      names[place] = field.attribute
+    end
+    writing.wrote(self, names)
   else
     state.written(self, meta.plan, state.batch_of(self))
   end
@@ -368,12 +379,8 @@ function writing.delete(self, class, database)
     return errors.raise("bad_argument", tostring(self) .. " is not in the database: there is nothing to delete")
   end
   call(class, self, "before_delete")
-  local meta = getmetatable(self)
-  if meta.key_places == nil then
-    find_key_places(meta)
-  end
   local params = {}
-  local n = add_key(self, meta, params, 0)
+  local n = add_key(self, params, 0)
   local st = row.delete_row(class.model, loading.dialect_of(database))
   state.note(self, database)
   local affected = run(database, nil, st.sql, "write", params, n, loading.options(database, st), core.take)
@@ -390,14 +397,11 @@ end
 --- Read the row again; what was changed and not saved is gone.
 --- Raises not_found when the row is.
 function writing.refresh(self, class, database)
-  local meta = getmetatable(self)
   if state.is_new(self) then
     return errors.raise("bad_argument", tostring(self) .. " is not in the database: there is nothing to read")
-  elseif meta.key_places == nil then
-    find_key_places(meta)
   end
   local params = {}
-  local n = add_key(self, meta, params, 0)
+  local n = add_key(self, params, 0)
   local st = row.get(class.model, loading.dialect_of(database))
   local found = run(database, nil, st.sql, "read", params, n, loading.options(database, st), core.rows, st.plan)[1]
   if found == nil then

@@ -1,3 +1,4 @@
+-- luacheck: std lua54
 -- require under the host: the same searchers and results as Lua's own, in Lua, so that a module can wait at load time.
 -- While one task loads a module, others that require it wait for it.
 

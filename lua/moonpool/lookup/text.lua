@@ -2,6 +2,7 @@
 -- A lookup builds nodes. It writes no SQL and does not know the dialect, which also escapes the
 -- wildcards: each database has others.
 
+local errors = require "moonpool.errors"
 local node = require "moonpool.tree.node"
 
 local text = {}
@@ -12,6 +13,10 @@ local function match(how, fold)
     kinds = { text = true },
     build = function(operand, value)
       if value.op == "null" then return node.false_ end
+      -- the wildcards of a text that the server holds cannot be escaped here
+      if value.op ~= "slot" then
+        errors.raise("unsupported", "a text to look for that is an expression is not built yet")
+      end
       return node.text_match(how, operand, value, fold)
     end,
   }

@@ -94,8 +94,8 @@ local function read_lookup(found, parts, i, with_lookup)
     errors.raise("unsupported", ("JSON paths are not built yet: %s"):format(vocabulary.quoted(found.text)))
   end
   if not with_lookup then
-    errors.raise("unknown_field", ("%s: there is nothing called %s behind the %s"):format(vocabulary.quoted(found.text),
-      vocabulary.quoted(name), title_of(field)))
+    errors.raise("unknown_field", ("%s: nothing is called %s behind the %s%s"):format(vocabulary.quoted(found.text),
+      vocabulary.quoted(name), title_of(field), vocabulary.suggest(name, vocabulary.column_methods)))
   end
   found.lookup = name
   lookup.get(name, field.kind_name, title_of(field), true)

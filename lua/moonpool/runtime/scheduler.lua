@@ -104,23 +104,20 @@ local function run(task)
   end
 end
 
---- One turn: run what may run, then what the loop makes ready. Waits at most `wait` seconds for that; nil: as
---- long as it takes, but never when there is nothing to wait for.
+--- One turn of the loop, then what may run: first those that could run before, then those that the loop has woken. Waits at
+--- most `wait` seconds for something to happen; nil: as long as it takes, but never when there is nothing to wait for.
 ---@param wait number?  ---@return boolean  false: nothing ran and nothing ever will
 function scheduler.turn(wait)
   local outer, top = scheduler.current, scheduler.top
-  local stop = last -- those that become runnable meanwhile are for the next turn
-  local busy = first <= stop
+  local busy = first <= last
+  local n, alive = step(busy and 0 or wait, ready)
+  local stop = last -- those that become runnable from here on are for the next turn
   while first <= stop do
     local task = queue[first]
     queue[first] = nil
     first = first + 1
     run(task)
   end
-  if first <= last then
-    wait = 0
-  end
-  local n, alive = step(wait, ready)
   for i = 1, n do
     local id = ready[i]
     local context = waiting[id]

@@ -203,59 +203,57 @@ local function order_item(q, item)
     return descending and path:desc() or path:asc()
   elseif expression.is(item) then
     return item._op == "order" and item or item:asc()
+  elseif type(item) == "table" and type(item[1]) == "string" then
+    errors.raise("bad_argument", 'order_by takes its fields one by one: order_by("name", "-age")')
   end
   errors.raise("bad_argument", ("order_by of %s takes names of fields and expressions, not %s"):format(q.model.name,
     vocabulary.quoted(item)))
 end
 
-local function ordered(q, items)
-  local walk = walk_of(q)
-  for i, item in ipairs(items) do
-    items[i] = order_item(q, item)
-    template.expression(walk, items[i])
+local function ordered(q, items, count)
+  local walk, trees = walk_of(q), {}
+  for i = 1, count do
+    trees[i] = order_item(q, items[i])
+    template.expression(walk, trees[i])
   end
   return advance(q, walk, "order ", function(building, takes)
     local order = {}
-    for i, item in ipairs(items) do order[i] = template.expression(building, item) end
+    for i, tree in ipairs(trees) do order[i] = template.expression(building, tree) end
     resolve.check_order(q.shape, order, takes)
     return { order = order, reversed = false }
   end)
 end
 
 -- Orders by names only are known by those: orders[name][name]...[LEAF].
-local function remember_order(q, found, ...)
+local function known_order(q, count, ...)
   local orders = q.shape.orders
-  for i = 1, select("#", ...) do
+  for i = 1, count do
     local item = select(i, ...)
+    orders = type(item) == "string" and orders[item]
+    if not orders then return nil end
+  end
+  return orders[LEAF]
+end
+
+local function remember_order(q, items, found)
+  local orders = q.shape.orders
+  for _, item in ipairs(items) do
+    if type(item) ~= "string" then return end
     orders[item] = orders[item] or {}
     orders = orders[item]
   end
   orders[LEAF] = found.shape
-  return found
 end
 
 --- The order of the rows; replaces the one before. Without arguments: none, nor the entity's own.
 function methods.order_by(q, ...)
   local count = select("#", ...)
-  local orders = q.shape.orders
-  for i = 1, count do
-    local item = select(i, ...)
-    if type(item) ~= "string" then
-      if type(item) == "table" and not expression.is(item) then
-        errors.raise("bad_argument", "order_by takes its fields one by one: order_by(\"name\", \"-age\")")
-      end
-      return ordered(q, { ... })
-    end
-    local known = orders[item]
-    if not known then
-      -- a wrong name must leave nothing behind
-      break
-    end
-    orders = known
-  end
-  local known = orders[LEAF]
+  local known = known_order(q, count, ...)
   if known then return derived(q, known, q.slots) end
-  return remember_order(q, ordered(q, { ... }), ...)
+  local items = { ... }
+  local found = ordered(q, items, count)
+  remember_order(q, items, found)
+  return found
 end
 
 function methods.reverse(q)
@@ -270,7 +268,7 @@ function query.by_key(q)
   if query.is_ordered(q) or q.shape.output ~= "objects" then return q end
   local names = {}
   for i, field in ipairs(q.model.key) do names[i] = field.attribute end
-  local found = ordered(q, names)
+  local found = ordered(q, names, #names)
   return q.shape.reversed and methods.reverse(found) or found
 end
 

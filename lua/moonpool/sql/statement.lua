@@ -54,7 +54,8 @@ function Statement:fill(values, top, skip)
   local params, slots, n = {}, self.slots, self.n
   for i = 1, n do
     local slot = slots[i]
-    local index, value = slot.index, nil
+    local index = slot.index
+    local value
     if index > 0 then
       value = values[index]
     elseif index == 0 then

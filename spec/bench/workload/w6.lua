@@ -28,7 +28,7 @@ local function select_rounds(run, fetch)
     local books = fetch(twenty_authors(next_number, run.authors))
     measure.stop()
     measure.took(start)
-    for place, book in ipairs(books) do
+    for place, book in ipairs(measure.checked and books or {}) do
       figures.checksum = figures.checksum + sum_of(book) + place * book.id
     end
   end

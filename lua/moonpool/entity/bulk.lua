@@ -1,0 +1,333 @@
+-- Many rows at once: bulk_create, bulk_update, upsert. They run no hooks, check every row before the first is sent,
+-- and write all or nothing.
+
+local core = require "moonpool.core"
+local errors = require "moonpool.errors"
+local loading = require "moonpool.entity.loading"
+local object = require "moonpool.entity.object"
+local row = require "moonpool.sql.row"
+local state = require "moonpool.entity.state"
+local statement = require "moonpool.database.statement"
+local transaction = require "moonpool.database.transaction"
+local vocabulary = require "moonpool.vocabulary"
+local writing = require "moonpool.entity.writing"
+
+local bulk = {}
+
+local place_of = loading.place_of
+
+local function bad(message)
+  return errors.raise("bad_argument", message)
+end
+
+local CREATE = { batch = true, on_conflict = true, conflict = true, update = true, on_progress = true, returning = true }
+local UPSERT = { conflict = true, update = true }
+
+local function check(name, options, known)
+  if type(options) ~= "table" then
+    return bad(name .. " takes a table of options, not " .. vocabulary.quoted(options))
+  end
+  for key in pairs(options) do
+    if not known[key] then
+      return errors.raise("unknown_option", name .. " takes no option " .. tostring(key) .. vocabulary.suggest(tostring(key), known))
+    end
+  end
+  local batch = options.batch
+  if batch ~= nil and (type(batch) ~= "number" or batch < 1 or batch % 1 ~= 0) then
+    return bad(name .. ": batch is a number of rows, not " .. vocabulary.quoted(batch))
+  elseif options.returning ~= nil and type(options.returning) ~= "boolean" then
+    return bad(name .. ": returning is true or false")
+  elseif options.on_progress ~= nil and type(options.on_progress) ~= "function" then
+    return bad(name .. ": on_progress is a function")
+  end
+end
+
+local function attributes(class, names, what)
+  local list = {}
+  if type(names) ~= "table" then
+    return bad(what .. " is an array of field names")
+  end
+  for place, name in ipairs(names) do
+    list[place] = class.model:field(name).attribute
+  end
+  return list
+end
+
+-- What a conflict is and what happens then: two arrays of attributes, or nil for none.
+local function conflict_of(class, options, mode)
+  if mode == nil then
+    if options.conflict or options.update then
+      return bad("conflict and update need on_conflict = \"ignore\" or \"update\"")
+    end
+    return nil
+  elseif mode ~= "ignore" and mode ~= "update" then
+    return bad("on_conflict is \"ignore\" or \"update\", not " .. vocabulary.quoted(mode))
+  end
+  local keys = {}
+  for place, field in ipairs(class.model.key) do
+    keys[place] = field.attribute
+  end
+  local conflict = options.conflict and attributes(class, options.conflict, "conflict")
+  if conflict == nil then
+    conflict = mode == "ignore" and {} or keys
+  end
+  local update = {}
+  if mode == "update" then
+    if options.update then
+      update = attributes(class, options.update, "update")
+    else
+      local fixed = {}
+      for _, list in ipairs { conflict, keys } do
+        for _, name in ipairs(list) do
+          fixed[name] = true
+        end
+      end
+      for _, column in ipairs(class.columns) do
+        if not fixed[column.attribute] then
+          update[#update + 1] = column.attribute
+        end
+      end
+    end
+    if update[1] == nil then
+      return bad("on_conflict = \"update\" has nothing to update")
+    end
+  end
+  return { conflict = conflict, update = update }
+end
+
+-- The objects in groups that write the same columns, in order; their values are checked and ready.
+local function group(class, objects)
+  local groups, by_omitted = {}, {}
+  for place, one in ipairs(objects) do
+    local ok, params, n, omitted = pcall(writing.values, one, class, {}, 0)
+    if not ok then
+      if errors.is_error(params) and params.kind == "validation" then
+        params.message = "row " .. place .. ": " .. params.message
+        params.row = place
+      end
+      return error(params, 0)
+    end
+    local found = by_omitted[omitted]
+    if found == nil then
+      found = { omitted = omitted, width = n, objects = {}, params = {} }
+      by_omitted[omitted] = found
+      groups[#groups + 1] = found
+    end
+    found.objects[#found.objects + 1] = one
+    found.params[#found.params + 1] = params
+  end
+  return groups
+end
+
+local function flat(group_of, first, last)
+  local params, n, width = {}, 0, group_of.width
+  for place = first, last do
+    local values = group_of.params[place]
+    for column = 1, width do
+      params[n + column] = values[column]
+    end
+    n = n + width
+  end
+  return params, n
+end
+
+local function written(class, one, made, returned, other)
+  for _, attribute in ipairs(returned) do
+    rawset(one, attribute, made and made[attribute])
+  end
+  state.written(one, class.meta.plan, state.new_batch(class, other))
+end
+
+-- With keys: statements of many rows, whose keys come back in their order.
+local function insert_group(class, database, other, some, options, progress)
+  local model, dialect = class.model, loading.dialect_of(database)
+  local names, returned = writing.columns(class, some.omitted)
+  local most = math.min(options.batch or 1000, row.max_rows(model, dialect, names))
+  if names[1] == nil then
+    most = 1
+  end
+  for first = 1, #some.objects, most do
+    local last = math.min(first + most - 1, #some.objects)
+    local st = row.insert(model, dialect, names, last - first + 1, returned[1] and returned or nil)
+    local params, n = flat(some, first, last)
+    local take = returned[1] and core.rows or core.take
+    for place = first, last do
+      state.note(some.objects[place], database)
+    end
+    local rows = statement.run(database, nil, st.sql, "write", params, n, loading.options(database, st), take, st.plan)
+    for place = first, last do
+      written(class, some.objects[place], returned[1] and rows[place - first + 1], returned, other)
+    end
+    progress(last - first + 1)
+  end
+end
+
+-- Which rows met a conflict is known only one by one.
+local function upsert_group(class, database, other, some, conflict, progress)
+  local names, returned = writing.columns(class, some.omitted)
+  local model = class.model
+  local back = {}
+  for place, field in ipairs(model.key) do
+    back[place] = field.attribute
+  end
+  for _, attribute in ipairs(returned) do
+    if not model.by_name[attribute].primary_key then
+      back[#back + 1] = attribute
+    end
+  end
+  local st = row.upsert(model, loading.dialect_of(database), names, 1, conflict.conflict, conflict.update, back)
+  for place, one in ipairs(some.objects) do
+    state.note(one, database)
+    local made = statement.run(database, nil, st.sql, "write", some.params[place], some.width, loading.options(database, st),
+      core.rows, st.plan)[1]
+    if made then
+      written(class, one, made, back, other)
+    end
+    progress(1)
+  end
+end
+
+-- Without keys: one statement, run for each row.
+local function many(class, database, some, conflict, options, progress)
+  local names = writing.columns(class, some.omitted)
+  local model, dialect = class.model, loading.dialect_of(database)
+  local st
+  if conflict then
+    st = row.upsert(model, dialect, names, 1, conflict.conflict, conflict.update)
+  else
+    st = row.insert(model, dialect, names, 1)
+  end
+  local affected, batch = 0, options.batch or 1000
+  for first = 1, #some.params, batch do
+    local last = math.min(first + batch - 1, #some.params)
+    local rows = some.params
+    if first > 1 or last < #some.params then
+      rows = {}
+      for place = first, last do
+        rows[#rows + 1] = some.params[place]
+      end
+    end
+    affected = affected + statement.many(database, nil, st.sql, rows, some.width, loading.options(database, st))
+    progress(last - first + 1)
+  end
+  return affected
+end
+
+--- Insert many rows, all or nothing.
+---@param q table the query set of all rows
+---@param rows table[] tables of values, or objects that are not saved
+---@param options {batch: integer?, on_conflict: string?, conflict: string[]?, update: string[]?, on_progress: function?, returning: boolean?}?
+---@return table[]|integer objects with their keys, in order; with returning = false the number of rows
+--- Raises validation (err.row is the place), integrity and the other errors of a statement.
+function bulk.create(q, rows, options)
+  options = options or {}
+  check("bulk_create", options, CREATE)
+  local class, database, other = place_of(q)
+  local conflict = conflict_of(class, options, options.on_conflict)
+  if type(rows) ~= "table" then
+    return bad("bulk_create takes an array of rows, not " .. vocabulary.quoted(rows))
+  end
+  local objects = {}
+  for place, values in ipairs(rows) do
+    objects[place] = object.is(values) and getmetatable(values).class == class and values or writing.build(class, values, false)
+  end
+  local groups = group(class, objects)
+  local done, total, count = 0, #objects, 0
+  local function progress(n)
+    done = done + n
+    if options.on_progress then
+      options.on_progress(done, total)
+    end
+  end
+  if total > 0 then
+    transaction.within(database, function()
+      for _, some in ipairs(groups) do
+        if options.returning == false then
+          count = count + many(class, database, some, conflict, options, progress)
+        elseif conflict then
+          upsert_group(class, database, other, some, conflict, progress)
+        else
+          insert_group(class, database, other, some, options, progress)
+        end
+      end
+    end)
+  end
+  if options.returning == false then
+    return count
+  end
+  return objects
+end
+
+--- Insert a row, or change the one that is there.
+---@param values table
+---@param options {conflict: string[]?, update: string[]?}?
+---@return table object
+--- Raises validation, integrity and the other errors of a statement.
+function bulk.upsert(q, values, options)
+  options = options or {}
+  check("upsert", options, UPSERT)
+  local class, database, other = place_of(q)
+  local conflict = conflict_of(class, options, "update")
+  local one = writing.build(class, values, false)
+  local params, n, omitted = writing.values(one, class, {}, 0)
+  local names = writing.columns(class, omitted)
+  local all = class.meta.plan.names
+  local st = row.upsert(class.model, loading.dialect_of(database), names, 1, conflict.conflict, conflict.update, all)
+  state.note(one, database)
+  local made = statement.run(database, nil, st.sql, "write", params, n, loading.options(database, st), core.rows, st.plan)[1]
+  written(class, one, made, all, other)
+  return one
+end
+
+--- Write some fields of many objects, all or nothing.
+---@param objects table[]
+---@param names string[]
+---@return integer rows
+--- Raises validation, bad_argument, integrity and the other errors of a statement.
+function bulk.update(q, objects, names)
+  local class, database = place_of(q)
+  if type(objects) ~= "table" then
+    return bad("bulk_update takes an array of objects, not " .. vocabulary.quoted(objects))
+  end
+  local list = attributes(class, names, "the second argument of bulk_update")
+  if list[1] == nil then
+    return bad("bulk_update needs the names of the fields to write")
+  end
+  local rows, width = {}, #list + #class.model.key
+  for place, one in ipairs(objects) do
+    if not object.is(one) or getmetatable(one).class ~= class then
+      return bad("bulk_update of " .. class.name .. ": row " .. place .. " is no object of it")
+    elseif state.is_new(one) then
+      return bad("bulk_update: " .. tostring(one) .. " (row " .. place .. ") is not saved")
+    end
+    local values = {}
+    for column, name in ipairs(list) do
+      local field = class.model.by_name[name]
+      local taken, why = field:check(rawget(one, name), one)
+      if why then
+        return errors.raise("validation", "row " .. place .. ": " .. class.name .. ": " .. field.name .. " " .. why,
+          { errors = { [field.name] = why }, row = place })
+      end
+      rawset(one, name, taken)
+      values[column] = taken
+    end
+    writing.key_values(one, values, #list)
+    rows[place] = values
+  end
+  if rows[1] == nil then
+    return 0
+  end
+  local st = row.update_row(class.model, loading.dialect_of(database), list)
+  return (transaction.within(database, function()
+    for _, one in ipairs(objects) do
+      state.note(one, database)
+    end
+    local affected = statement.many(database, nil, st.sql, rows, width, loading.options(database, st))
+    for _, one in ipairs(objects) do
+      writing.wrote(one, list)
+    end
+    return affected
+  end))
+end
+
+return bulk

@@ -1,0 +1,157 @@
+-- The terminals that write: create, update, delete, get_or_create, update_or_create.
+
+local compile = require "moonpool.sql.compile"
+local core = require "moonpool.core"
+local errors = require "moonpool.errors"
+local loading = require "moonpool.entity.loading"
+local query_set = require "moonpool.entity.query"
+local statement = require "moonpool.database.statement"
+local transaction = require "moonpool.database.transaction"
+local vocabulary = require "moonpool.vocabulary"
+local writing = require "moonpool.entity.writing"
+
+local methods = query_set.methods
+local place_of = loading.place_of
+local run, options_of = statement.run, loading.options
+
+--- Change the rows; runs no hooks.
+---@param values table<string, any>
+---@return integer rows
+--- Raises unfiltered, bad_argument, validation, integrity and the other errors of a statement.
+function methods:update(values)
+  if type(values) ~= "table" then
+    return errors.raise("bad_argument", "update takes a table of values, not " .. vocabulary.quoted(values))
+  end
+  local _, database = place_of(self)
+  local st, params, n = compile.update(self, loading.dialect_of(database), values)
+  if st.empty then
+    return 0
+  end
+  return (run(database, nil, st.sql, st.access, params, n, options_of(database, st), core.take))
+end
+
+--- Delete the rows; runs no hooks.
+---@return integer rows, table<string, integer> rows by entity
+--- Raises unfiltered, foreign_key and the other errors of a statement.
+function methods:delete()
+  local class, database = place_of(self)
+  local st = compile.delete(self, loading.dialect_of(database))
+  local rows = 0
+  if not st.empty then
+    local params, n = st:bind(self)
+    rows = run(database, nil, st.sql, st.access, params, n, options_of(database, st), core.take)
+  end
+  return rows, { [class.name] = rows }
+end
+
+-- The values of a new object, with the owner where the set belongs to one.
+local function with_owner(q, values)
+  local extra = q.extra
+  if extra == nil or extra.owner == nil then
+    return values
+  elseif type(values) ~= "table" then
+    return values -- build says what is wrong with it
+  end
+  local all = {}
+  for name, value in pairs(values) do
+    all[name] = value
+  end
+  all[extra.field.attribute] = nil
+  all[extra.field.name] = extra.owner
+  return all
+end
+
+--- Insert an object and return it.
+---@param values table
+---@return table
+--- Raises validation, unknown_field, integrity and the other errors of a statement.
+function methods:create(values)
+  local class, database, other = place_of(self)
+  return writing.insert(writing.build(class, with_owner(self, values), false), class, database, other)
+end
+
+--- An object that is not saved.
+---@param values table
+---@return table
+function methods:build(values)
+  local class = place_of(self)
+  return writing.build(class, with_owner(self, values), true)
+end
+
+local function merged(match, more)
+  local all = {}
+  for name, value in pairs(match) do
+    all[name] = value
+  end
+  for name, value in pairs(more or {}) do
+    all[name] = value
+  end
+  return all
+end
+
+local function check_match(name, match, more)
+  if type(match) ~= "table" or next(match) == nil then
+    return errors.raise("bad_argument", name .. " takes a table that says which row is meant")
+  elseif more ~= nil and type(more) ~= "table" then
+    return errors.raise("bad_argument", name .. " takes a table of values, not " .. vocabulary.quoted(more))
+  end
+end
+
+-- Another task may create the row between our look and our insert: then it is there.
+local function find_or_create(q, match, values)
+  local found = q:get(match)
+  if found then
+    return found, false
+  end
+  local _, database = place_of(q)
+  local frame = transaction.current(database) and transaction.begin(database)
+  if frame then
+    frame.block = true
+  end
+  local ok, result = pcall(q.create, q, merged(match, values))
+  if ok then
+    if frame then
+      transaction.commit(frame)
+    end
+    return result, true
+  end
+  if frame then
+    transaction.rollback(frame)
+  end
+  if errors.is_error(result) and result.kind == "unique" then
+    found = q:get(match)
+    if found then
+      return found, false
+    end
+  end
+  return error(result, 0)
+end
+
+--- The object that matches, or a new one.
+---@param match table
+---@param defaults table? further values of a new one
+---@return table object, boolean created
+--- Raises multiple, and what create raises.
+function methods:get_or_create(match, defaults)
+  check_match("get_or_create", match, defaults)
+  return find_or_create(self, match, defaults)
+end
+
+--- The object that matches, changed to the values; or a new one.
+---@param match table
+---@param values table
+---@return table object, boolean created
+--- Raises multiple, and what create and save raise.
+function methods:update_or_create(match, values)
+  check_match("update_or_create", match, values)
+  local found, created = find_or_create(self, match, values)
+  if not created then
+    for name, value in pairs(values or {}) do
+      found[name] = value
+    end
+    found:save()
+  end
+  return found, created
+end
+
+return methods

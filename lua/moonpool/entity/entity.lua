@@ -1,0 +1,251 @@
+-- mp.entity: what a program declares and then uses as the query set of all its rows, as the maker of objects
+-- and as the home of their methods. Joins the rooms of this folder to the model.
+
+local bulk = require "moonpool.entity.bulk"
+local errors = require "moonpool.errors"
+local field = require "moonpool.field"
+local loading = require "moonpool.entity.loading"
+local model_of = require "moonpool.resolve.model"
+local object = require "moonpool.entity.object"
+local query = require "moonpool.sql.query"
+local query_set = require "moonpool.entity.query"
+local raw = require "moonpool.entity.raw"
+local relation = require "moonpool.entity.relation"
+local schema = require "moonpool.entity.schema"
+local statement = require "moonpool.database.statement"
+local tree = require "moonpool.tree"
+local vocabulary = require "moonpool.vocabulary"
+
+require "moonpool.entity.changing"
+require "moonpool.entity.methods"
+require "moonpool.entity.owned"
+require "moonpool.entity.reading"
+
+local entity = {}
+
+relation.loading = loading
+
+-- ---- the methods of entities: those of query sets, and their own ----
+
+local methods = {}
+
+for name, method in pairs(query_set.methods) do
+  methods[name] = function(self, ...)
+    local meta = getmetatable(self)
+    local class = type(meta) == "table" and rawget(meta, "class")
+    if not class then
+      return method(self, ...) -- called with a query set
+    end
+    return method(class.root, ...)
+  end
+end
+
+local function own(name, fn)
+  methods[name] = function(self, ...)
+    local meta = getmetatable(self)
+    local class = type(meta) == "table" and rawget(meta, "class")
+    if not class then
+      return errors.raise("bad_argument", name .. " is called on an entity: Author:" .. name .. "(...)")
+    end
+    return fn(class, ...)
+  end
+end
+
+own("bulk_create", function(class, ...)
+  return bulk.create(class.root, ...)
+end)
+own("bulk_update", function(class, ...)
+  return bulk.update(class.root, ...)
+end)
+own("upsert", function(class, ...)
+  return bulk.upsert(class.root, ...)
+end)
+own("raw", function(class, ...)
+  return raw.objects(class, ...)
+end)
+own("create_table", schema.create_table)
+own("drop_table", schema.drop_table)
+
+-- Of a whole entity only, also on another database: Author:using("replica"):bulk_create{...}
+local whole = { bulk_create = bulk.create, bulk_update = bulk.update, upsert = bulk.upsert }
+for name, fn in pairs(whole) do
+  query_set.methods[name] = function(self, ...)
+    if self.shape ~= self.model.root or self.top or self.skip then
+      return errors.raise("bad_argument", name .. " is for a whole entity, not for a query set that was narrowed")
+    end
+    return fn(self, ...)
+  end
+end
+
+-- ---- the entity itself ----
+
+local Columns = {}
+
+function Columns:__index(name)
+  return tree.column(getmetatable(self).model, name)
+end
+
+local function refuse_method(class, name, value)
+  if type(name) ~= "string" then
+    return errors.raise("bad_argument", class.name .. ": only methods of its objects are added to an entity")
+  elseif type(value) ~= "function" and name:byte() ~= 95 then
+    return errors.raise("bad_argument", class.name .. "." .. name .. ": only methods of its objects are added to an entity; names with a leading _ are yours")
+  elseif methods[name] or name == "c" or name == "pk" then
+    return errors.raise("bad_argument", class.name .. "." .. name .. " is a method of every entity: call yours something else")
+  elseif object.methods[name] then
+    return errors.raise("bad_argument", class.name .. "." .. name .. " is a method of every object: call yours something else")
+  elseif class.model.by_name[name] or class.model.inverses[name] then
+    return errors.raise("bad_argument", class.name .. "." .. name .. " is already a field: call the method something else")
+  end
+end
+
+local function metatable_of(class)
+  local columns = setmetatable({}, { __index = Columns.__index, model = class.model, __name = "columns of " .. class.name })
+  local meta = { __name = class.name, __json = "an entity: call :all() first", class = class }
+
+  function meta.__index(_, name)
+    local method = methods[name]
+    if method then
+      return method
+    elseif name == "c" then
+      return columns
+    elseif vocabulary.hooks[name] then
+      return nil
+    elseif type(name) ~= "string" then
+      return errors.raise("bad_argument", class.name .. " is no array: :all() gives one, :iter() goes through the rows")
+    elseif name:byte() == 95 then
+      return nil
+    end
+    return tree.column(class.model, name)
+  end
+
+  function meta.__newindex(self, name, value)
+    refuse_method(class, name, value)
+    rawset(self, name, value)
+    class.readers[name] = nil
+  end
+
+  function meta.__call(_, values)
+    return class.root:build(values)
+  end
+
+  function meta.__tostring()
+    return "entity " .. class.name
+  end
+
+  meta.__len = query_set.metatable.__len
+  meta.__pairs = query_set.metatable.__pairs
+  return meta
+end
+
+-- Columns that the database may fill in are numbered by powers of two: a row's set of them is a number.
+local function columns_of(model)
+  local columns, bit = {}, 1
+  for place, one in ipairs(model.fields) do
+    columns[place] = { field = one, attribute = one.attribute }
+    if one.generated or one.server_default ~= nil then
+      columns[place].bit = bit
+      bit = bit * 2
+    end
+  end
+  return columns
+end
+
+local function build_class(model)
+  local class = {
+    name = model.name, model = model, entity = {}, metas = {}, readers = {}, statements = {},
+    columns = columns_of(model), defaults = {}, has_relations = next(model.relations) ~= nil,
+  }
+  for _, one in ipairs(model.fields) do
+    if one.default ~= nil then
+      class.defaults[#class.defaults + 1] = one
+    end
+  end
+  if #model.key == 1 and model.key[1].generated then
+    class.generated_key = model.key[1].attribute
+  end
+  -- made late: the kind of a relation is that of the other entity's key, which may not be declared yet
+  setmetatable(class, {
+    __index = function(self, name)
+      if name == "meta" then
+        local plan = model.plan
+        local meta = object.metatable(self, plan)
+        self.metas[table.concat(plan.names, ",")] = meta
+        rawset(self, "meta", meta)
+        return meta
+      elseif name == "root" then
+        local root = query.root(model, query_set.metatable)
+        rawset(self, "root", root)
+        return root
+      end
+      return nil
+    end,
+  })
+  return class
+end
+
+--- Declare an entity.
+---@param name string
+---@param fields table<string, table> made with mp.field
+---@param options table? table order_by indexes primary_key database
+---@return table entity
+--- Raises bad_argument, unknown_option, unknown_field, unsupported.
+function entity.declare(name, fields, options)
+  local model = model_of.declare(name, fields, options)
+  local class = build_class(model)
+  model.class = class
+  setmetatable(class.entity, metatable_of(class))
+  return class.entity
+end
+
+-- Declaring another entity can complete relations: what was found about names is found again.
+model_of.on_declare(function()
+  for _, model in ipairs(model_of.all()) do
+    local class = model.class
+    if class then
+      rawset(class, "root", nil)
+      for name in pairs(class.readers) do
+        class.readers[name] = nil
+      end
+    end
+  end
+end)
+
+-- Objects stand wherever a key does.
+field.set_key_of(function(value, relation_field)
+  if not object.is(value) then
+    return nil
+  end
+  local model = getmetatable(value).class.model
+  if relation_field and relation_field.relation and relation_field:target() ~= model then
+    return nil, "takes " .. relation_field:target().name .. ", not " .. model.name
+  elseif #model.key ~= 1 then
+    return nil, "takes an object with a key of one column, not " .. model.name
+  end
+  local key = rawget(value, model.key[1].attribute)
+  if key == nil then
+    return nil, "takes an object that is saved: this " .. model.name .. " has no key yet"
+  end
+  return key
+end)
+
+-- A constraint of the database names columns; the program knows fields.
+function statement.explain_error(_, err)
+  for _, model in ipairs(model_of.all()) do
+    if model.table == err.table and err.columns then
+      local names = {}
+      for place, column in ipairs(err.columns) do
+        names[place] = column
+        for _, one in ipairs(model.fields) do
+          if one.column == column then
+            names[place] = one.name
+          end
+        end
+      end
+      err.columns = names
+      return
+    end
+  end
+end
+
+return entity

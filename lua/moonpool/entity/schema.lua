@@ -1,0 +1,108 @@
+-- Tables of entities: db:create_all, db:drop_all, db:ddl, db:entities, Author:create_table and drop_table. The
+-- statements are made by moonpool.sql.ddl.
+
+local core = require "moonpool.core"
+local database_of = require "moonpool.database.database"
+local ddl = require "moonpool.sql.ddl"
+local loading = require "moonpool.entity.loading"
+local model_of = require "moonpool.resolve.model"
+local registry = require "moonpool.database.registry"
+local statement = require "moonpool.database.statement"
+local transaction = require "moonpool.database.transaction"
+
+local schema = {}
+
+local Database = database_of.methods
+
+-- Whether an entity lives in the database. Entities that name none live in the default one, and in a database that
+-- was opened without a name.
+local function lives_in(model, database)
+  local wanted = model.database
+  if wanted == nil then
+    return database.name == nil or database.name == "default"
+  elseif type(wanted) == "string" then
+    return wanted == database.name and registry.db(wanted) == database
+  end
+  return wanted == database
+end
+
+local function models_of(database)
+  local models = {}
+  for _, model in ipairs(model_of.all()) do
+    if lives_in(model, database) then
+      models[#models + 1] = model
+    end
+  end
+  return ddl.order(models)
+end
+
+local function run_all(database, statements)
+  transaction.within(database, function()
+    for _, sql in ipairs(statements) do
+      statement.run(database, nil, sql, "write", {}, 0, database.query_options, core.take)
+    end
+  end)
+end
+
+local function add(list, more)
+  for _, one in ipairs(more) do
+    list[#list + 1] = one
+  end
+end
+
+local function creation(database)
+  local statements, dialect = {}, loading.dialect_of(database)
+  for _, model in ipairs(models_of(database)) do
+    add(statements, ddl.create_table(model, dialect))
+  end
+  return statements
+end
+
+--- Create the tables of the entities of this database; those that exist are left alone.
+function Database:create_all()
+  return run_all(self, creation(self))
+end
+
+--- Drop the tables of the entities of this database; missing ones too.
+function Database:drop_all()
+  local statements, dialect = {}, loading.dialect_of(self)
+  local models = models_of(self)
+  for place = #models, 1, -1 do
+    add(statements, ddl.drop_table(models[place], dialect))
+  end
+  return run_all(self, statements)
+end
+
+--- The statements of create_all as text.
+---@return string
+function Database:ddl()
+  local statements = creation(self)
+  for place, sql in ipairs(statements) do
+    statements[place] = sql .. ";\n"
+  end
+  return table.concat(statements)
+end
+
+--- The entities of this database, those that are referenced first.
+---@return table[]
+function Database:entities()
+  local list = {}
+  for place, model in ipairs(models_of(self)) do
+    list[place] = model.class.entity
+  end
+  return list
+end
+
+--- Author:create_table()
+function schema.create_table(class)
+  local database = loading.database_of(class)
+  return run_all(database, ddl.create_table(class.model, loading.dialect_of(database)))
+end
+
+--- Author:drop_table()
+function schema.drop_table(class)
+  local database = loading.database_of(class)
+  return run_all(database, ddl.drop_table(class.model, loading.dialect_of(database)))
+end
+
+return schema
