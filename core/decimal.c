@@ -82,7 +82,8 @@ static void load(const mp_value *value, number *out)
     out->c = -out->c;
 }
 
-/* Write digits (no sign, no leading zeros; "" or "0" is zero) with scale digits behind the point. */
+/* Write digits (no sign, no leading zeros; "" or "0" is zero) with scale digits behind the
+** point. */
 static mp_status store_digits(const char *digits, size_t n, bool minus, int scale, mp_value *out,
                               char *text)
 {

@@ -165,9 +165,11 @@ static bool run_deferred(mp_loop *loop)
 
 /* ---- the step ---- */
 
+/* The heap is looked at after every poll. But libuv runs its timers before it polls too, and would then wait for
+** ever if this was due already: a stop makes that poll return at once. */
 static void wake_up(uv_timer_t *alarm)
 {
-  (void)alarm; /* the heap is looked at after every poll */
+  uv_stop(alarm->loop);
 }
 
 static void ignore(uv_async_t *anchor)

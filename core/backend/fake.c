@@ -13,14 +13,16 @@
 
 typedef struct session {
   mp_session base;
+  mp_list node; /* of the script */
   mp_fake *fake;
   int number;
   bool started, closing, password_wrong;
   mp_fake_rule *connect;
-  uint64_t due_ns;  /* of connecting */
-  mp_list queue;    /* requests in order; the first one runs */
-  mp_list standing; /* streams whose chunk was delivered */
-  int taken_n;      /* requests that count against the depth */
+  uint64_t due_ns;   /* of connecting; UINT64_MAX: it hangs */
+  uint64_t let_go_n; /* of the script when connecting began */
+  mp_list queue;     /* requests in order; the first one runs */
+  mp_list standing;  /* streams whose chunk was delivered */
+  int taken_n;       /* requests that count against the depth */
   mp_txstatus tx;
   bool tainted, writer;
   uint64_t settled_ns; /* a cancel is in flight until then; 0: none */
@@ -32,92 +34,9 @@ typedef struct job {
   mp_fake_rule *rule; /* NULL until it runs, or when there is none */
   bool begun, more, cancelled, counted;
   uint64_t due_ns;
-  size_t delivered; /* rows of a stream */
+  uint64_t let_go_n; /* of the script when it began */
+  size_t delivered;  /* rows of a stream */
 } job;
-
-/* ---- results ---- */
-
-typedef struct result {
-  mp_result base;
-  mp_fake *fake;
-  const mp_fake_rule *rule;
-  size_t first;    /* row of the rule that is our first */
-  mp_arena *arena; /* of a row of parameters, or NULL */
-  mp_value *cells;
-} result;
-
-static void result_cell(const mp_result *base, size_t row, int col, mp_value *out)
-{
-  const result *res = (const result *)base;
-  size_t low = 0, high, at = res->first + row;
-  if (res->cells != NULL) {
-    *out = res->cells[col];
-    return;
-  }
-  for (high = res->rule->row_n - 1; low < high;) {
-    size_t middle = (low + high) / 2;
-    if (res->rule->rows[middle].end > at)
-      high = middle;
-    else
-      low = middle + 1;
-  }
-  *out = res->rule->rows[low].cells[col];
-  if (out->kind == MP_FAKE_ROW_NUMBER)
-    *out = (mp_value){.kind = MP_INT, .i = (int64_t)at + 1};
-}
-
-static void result_free(mp_result *base)
-{
-  result *res = (result *)base;
-  mp_fake_drop(res->fake);
-  mp_arena_free(res->arena);
-  free(res);
-}
-
-static const mp_result_ops result_ops = {result_cell, result_free};
-
-static result *result_new(mp_fake *fake, const mp_fake_rule *rule)
-{
-  result *res = calloc(1, sizeof *res);
-  if (res == NULL)
-    return NULL;
-  res->base.ops = &result_ops;
-  res->base.columns = rule->columns;
-  res->base.column_n = rule->column_n;
-  res->fake = fake;
-  res->rule = rule;
-  mp_fake_hold(fake);
-  return res;
-}
-
-/* The parameters of the request as one row, with memory of its own. */
-static bool copy_params(result *res, const mp_request *req)
-{
-  mp_column *columns;
-  res->arena = mp_arena_new(0);
-  if (res->arena == NULL)
-    return false;
-  columns = mp_arena_zalloc(res->arena, (size_t)(req->param_n + 1) * sizeof *columns);
-  res->cells = mp_arena_zalloc(res->arena, (size_t)(req->param_n + 1) * sizeof *res->cells);
-  if (columns == NULL || res->cells == NULL)
-    return false;
-  for (int i = 0; i < req->param_n; i++) {
-    mp_value *cell = &res->cells[i];
-    *cell = req->params[i];
-    columns[i].name = mp_arena_printf(res->arena, "p%d", i + 1);
-    columns[i].name_len = columns[i].name == NULL ? 0 : (uint32_t)strlen(columns[i].name);
-    columns[i].kind = (mp_kind)cell->kind;
-    if (cell->kind == MP_INTERVAL)
-      cell->v = (void *)mp_arena_memdup(res->arena, cell->v, sizeof *cell->v);
-    else if (cell->kind == MP_TEXT || cell->kind == MP_BLOB || cell->kind == MP_UUID ||
-             cell->kind == MP_JSON || (cell->kind == MP_DECIMAL && !cell->small))
-      cell->s = mp_arena_memdup(res->arena, cell->s, cell->len);
-  }
-  res->base.columns = columns;
-  res->base.column_n = req->param_n;
-  res->base.row_n = 1;
-  return true;
-}
 
 /* ---- answering ---- */
 
@@ -216,18 +135,13 @@ static void lose(session *ses, bool sent)
 static bool deliver_rows(session *ses, mp_request *req, size_t first, size_t n)
 {
   job *j = req->backend_data;
-  result *res = result_new(ses->fake, j->rule);
-  if (res == NULL || (j->rule->params && !copy_params(res, req))) {
-    if (res != NULL)
-      result_free(&res->base);
+  mp_result *result = mp_fake_result(ses->fake, j->rule, req, first, n);
+  if (result == NULL) {
     fail(ses, req, MP_E_OUT_OF_MEMORY, "out of memory");
     return false;
   }
-  res->first = first;
-  if (!j->rule->params)
-    res->base.row_n = n;
   mp_result_free(mp_request_take_result(req));
-  req->result = &res->base;
+  req->result = result;
   return true;
 }
 
@@ -303,6 +217,7 @@ static bool begin(session *ses, mp_request *req, uint64_t now_ns)
                                               : req->sql;
   bool in_tx = ses->tx != MP_TX_IDLE, writes = *text != '(' && !reads_only(req);
   j->begun = true;
+  j->let_go_n = ses->fake->let_go_n;
   j->rule = mp_fake_rule_for(ses->fake, req->op == MP_OP_PING    ? "ping"
                                         : req->op == MP_OP_RESET ? "reset"
                                                                  : req->sql);
@@ -341,7 +256,10 @@ static void open_step(session *ses, uint64_t now_ns)
     ses->due_ns = now_ns + (ses->connect != NULL ? ses->connect->delay_ns : 0);
     if (ses->connect != NULL && ses->connect->hang)
       ses->due_ns = UINT64_MAX;
+    ses->let_go_n = ses->fake->let_go_n;
   }
+  if (ses->due_ns == UINT64_MAX && ses->let_go_n != ses->fake->let_go_n)
+    ses->due_ns = now_ns;
   if (ses->due_ns > now_ns)
     return;
   if (ses->connect != NULL && ses->connect->error.kind != MP_OK) {
@@ -391,7 +309,7 @@ static uint64_t step_queue(session *ses, uint64_t now_ns)
     job *j = req->backend_data;
     if (!j->begun && !begin(ses, req, now_ns))
       continue;
-    if (j->rule != NULL && j->rule->hang)
+    if (j->rule != NULL && j->rule->hang && j->let_go_n == ses->fake->let_go_n)
       return UINT64_MAX;
     if (j->due_ns > now_ns)
       return j->due_ns;
@@ -531,8 +449,21 @@ static void free_session(mp_session *base)
   session *ses = (session *)base;
   if (ses == NULL)
     return;
+  mp_list_remove(&ses->node);
   mp_fake_drop(ses->fake);
   free(ses);
+}
+
+void mp_fake_let_go(const char *name)
+{
+  mp_fake *fake = mp_fake_find(name);
+  if (fake == NULL)
+    return;
+  fake->let_go_n++;
+  for (mp_list *node = fake->sessions.next; node != &fake->sessions; node = node->next) {
+    session *ses = mp_container_of(node, session, node);
+    ses->base.waker->wake(ses->base.waker);
+  }
 }
 
 static mp_status open_session(mp_session **out, const mp_config *config, const char *password,
@@ -551,6 +482,8 @@ static mp_status open_session(mp_session **out, const mp_config *config, const c
       fake->password != NULL && (password == NULL || strcmp(password, fake->password) != 0);
   mp_list_init(&ses->queue);
   mp_list_init(&ses->standing);
+  mp_list_init(&ses->node);
+  mp_list_push_back(&fake->sessions, &ses->node);
   mp_fake_hold(fake);
   *out = &ses->base;
   return MP_OK;

@@ -15,7 +15,7 @@
 ** the transaction statements succeed, and anything else is a syntax error. What stands behind the arrow:
 **
 **   columns n:int, s:text  names and kinds (mp_kind_name)       row 1, "x" *1000   rows; # is the row's number
-**   affected 1    id 7    delay 50 (milliseconds)               hang (until it is cancelled)
+**   affected 1    id 7    delay 50 (milliseconds)               hang (until it is cancelled or let go)
 **   params        the parameters come back as a row             needs_writer    tainted
 **   error unique "message" code=2067 table=t columns=a,b constraint=c sqlstate=23505 detail=d hint=h
 **         retryable=transaction verdict=destroy sent=false
@@ -36,6 +36,9 @@ void mp_fake_forget(const char *name);
 /* What it was asked, in order: SQL texts, and "(connect)" "(close)" "(cancel)" "(ping)" "(reset)". NULL: no more. session
 ** counts from 1; NULL is fine. */
 const char *mp_fake_asked(const char *name, size_t index, int *session);
+
+/* Let everything that hangs at this moment go on, so that a test needs no clock to have something run as long as it likes. */
+void mp_fake_let_go(const char *name);
 
 typedef struct mp_fake_counts {
   int connects, sessions, sessions_max; /* tried; open now; at once */

@@ -435,6 +435,7 @@ mp_status mp_fake_script(const char *name, const char *text, char *why, size_t w
   fake->name = mp_arena_strdup(arena, name);
   fake->depth = 1;
   fake->hold_n = 1;
+  mp_list_init(&fake->sessions);
   if (!read_script(&r)) {
     mp_fake_drop(fake);
     return MP_E_CONFIGURATION;

@@ -45,6 +45,8 @@ typedef struct mp_fake {
   mp_fake_entry *log;
   size_t log_n, log_room;
   int session_n, writer_n;
+  mp_list sessions;  /* that are open */
+  uint64_t let_go_n; /* what began to hang before the last time goes on */
   mp_fake_counts counts;
 } mp_fake;
 
@@ -57,5 +59,9 @@ void mp_fake_note(mp_fake *fake, int session, const char *text);
 mp_fake_rule *mp_fake_rule_for(mp_fake *fake, const char *text);
 
 size_t mp_fake_rule_rows(const mp_fake_rule *rule);
+
+/* n rows of the rule from its row first on, or the request's parameters as one row. NULL when out of memory. */
+mp_result *mp_fake_result(mp_fake *fake, const mp_fake_rule *rule, const mp_request *req,
+                          size_t first, size_t n);
 
 #endif

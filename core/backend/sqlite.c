@@ -1,7 +1,8 @@
 /* sqlite.c - a session on an SQLite database, as its connection sees it.
-** Runs on the loop's thread. Hands requests to the session's own thread and answers them when they come back. A
-** read whose statement is known to be small runs right here while the thread is idle, under a
-** budget of steps: a trip to the thread costs several times as much. Never waits. */
+** Runs on the loop's thread. Hands requests to the session's own thread and answers them when
+** they come back. A read whose statement is known to be small runs right here while the thread
+** is idle, under a budget of steps: a trip to the thread costs several times as much. Never
+** waits. */
 #include "sqlite.h"
 
 #include <limits.h>
@@ -234,8 +235,8 @@ static void collect(session *s)
 static bool run_here(session *s, mp_sqlite_job *job, int *budget_steps)
 {
   bool stopped = atomic_load_explicit(&job->stop, memory_order_relaxed);
-  if (!stopped && (*budget_steps <= 0 || !s->base.config->inline_reads ||
-                   !mp_sqlite_is_quick(&s->engine, job)))
+  if (!stopped &&
+      (*budget_steps <= 0 || !s->base.config->inline_reads || !mp_sqlite_is_quick(&s->engine, job)))
     return false;
   mp_sqlite_turn turn = mp_sqlite_run(&s->engine, job, stopped ? 1 : *budget_steps);
   *budget_steps -= job->steps + 50; /* a run costs more than its steps */
@@ -372,8 +373,9 @@ static bool begin_sql(const mp_config *config, const mp_txoptions *options, bool
     err->message = "SQLite has no deferrable transactions";
     return false;
   }
-  /* every transaction is serializable here, which satisfies each level. A writer takes its lock at the beginning: one
-  ** that began as a reader could not become a writer once another has committed. */
+  /* every transaction is serializable here, which satisfies each level. A writer takes its lock
+  ** at the beginning: one that began as a reader could not become a writer once another has
+  ** committed. */
   bool reader = !write || (options != NULL && options->read_only);
   strcpy(sql, reader ? "BEGIN" : "BEGIN IMMEDIATE");
   return true;
@@ -394,10 +396,11 @@ static const char *identity(const mp_config *config, mp_arena *arena)
     return mp_arena_strdup(arena, real);
   const char *slash = strrchr(config->database, '/');
   const char *name = slash != NULL ? slash + 1 : config->database;
-  char *directory = slash == NULL               ? mp_arena_strdup(arena, ".")
-                    : slash == config->database ? mp_arena_strdup(arena, "/")
-                                                : mp_arena_memdup(arena, config->database,
-                                                                  (size_t)(slash - config->database));
+  char *directory =
+      slash == NULL ? mp_arena_strdup(arena, ".")
+      : slash == config->database
+          ? mp_arena_strdup(arena, "/")
+          : mp_arena_memdup(arena, config->database, (size_t)(slash - config->database));
   if (directory == NULL || realpath(directory, real) == NULL)
     return mp_arena_strdup(arena, config->database); /* opening will fail */
   return mp_arena_printf(arena, "%s/%s", strcmp(real, "/") == 0 ? "" : real, name);

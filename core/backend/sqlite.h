@@ -1,9 +1,9 @@
 /* sqlite.h - the rooms of the SQLite backend; nothing outside core/backend/sqlite*.c includes it.
-** engine: one database handle with its statement cache. It is used by one thread at a time: the session's
-** own thread while that has a job, else the loop's thread, which is the only one that gives it jobs.
-** job: a request on its way through a session. thread: runs jobs on the engine, first in, first out.
-**   sqlite.c session   sqlite_thread.c   sqlite_open.c   sqlite_run.c   sqlite_statement.c
-**   sqlite_result.c   sqlite_error.c   sqlite_function.c sqlite_decimal.c sqlite_text.c (SQL functions) */
+** Engine: one database handle with its statement cache. It is used by one thread at a time: the
+** session's own thread while that has a job, else the loop's thread, which alone gives it jobs.
+** Job: a request on its way through a session. Thread: runs jobs on the engine, first in, first
+** out. The session itself is in sqlite.c; each part below has the file of its name, and the SQL
+** functions are in sqlite_function.c, sqlite_decimal.c and sqlite_text.c. */
 #ifndef MP_SQLITE_H
 #define MP_SQLITE_H
 
@@ -64,9 +64,9 @@ typedef struct mp_sqlite_job {
   mp_list node;
   mp_sqlite_place place; /* of the loop's thread alone */
   mp_request *req;
-  bool lost;             /* the session was closed under it; of the loop's thread alone */
-  int turn_n;            /* turns it has had; of the loop's thread alone */
-  atomic_bool stop;      /* the only field that is written while another thread has the job */
+  bool lost;        /* the session was closed under it; of the loop's thread alone */
+  int turn_n;       /* turns it has had; of the loop's thread alone */
+  atomic_bool stop; /* the only field that is written while another thread has the job */
 
   mp_sqlite_turn turn;
   mp_sqlite_result *result;
@@ -101,7 +101,8 @@ typedef struct mp_sqlite_engine {
   mp_sqlite_job *job; /* whose turn it is */
   int rounds_left;    /* of 1,000 steps, of an inline turn; -1: no limit */
   bool over_budget;
-  void (*pause)(void *owner); /* called now and then while a turn on the thread lasts; may be NULL */
+  /* called now and then while a turn on the thread lasts; may be NULL */
+  void (*pause)(void *owner);
   void *owner;
 
   mp_list cached, loose; /* all statements: those of the cache, the latest first, and the others */
@@ -110,8 +111,9 @@ typedef struct mp_sqlite_engine {
   int cached_n;
 } mp_sqlite_engine;
 
-/* Steps of SQLite's machine: what inline reads may take in one step of the loop, what a statement may take on
-** average to be tried inline, and the bytes at which an inline result is given up. */
+/* Steps of SQLite's machine: what inline reads may take in one step of the loop, what a
+** statement may take on average to be tried inline, and the bytes at which an inline result is
+** given up. */
 #define MP_SQLITE_INLINE_STEPS 5000
 #define MP_SQLITE_SMALL_STEPS 2000
 #define MP_SQLITE_INLINE_BYTES 262144
@@ -119,15 +121,16 @@ typedef struct mp_sqlite_engine {
 mp_status mp_sqlite_engine_init(mp_sqlite_engine *engine, const mp_config *config);
 void mp_sqlite_engine_free(mp_sqlite_engine *engine); /* closes it if need be */
 
-/* Open the handle. MP_SQLITE_LOCKED: try again. On failure *err is filled and the handle is closed. */
+/* Open the handle. MP_SQLITE_LOCKED: try again. On failure *err is filled and the handle is
+** closed. */
 mp_sqlite_turn mp_sqlite_open(mp_sqlite_engine *engine, mp_arena **arena, mp_error *err);
 void mp_sqlite_close(mp_sqlite_engine *engine); /* twice is fine */
 
 /* Bring the handle back to how it was after opening. */
 mp_sqlite_turn mp_sqlite_restore(mp_sqlite_engine *engine, mp_arena **arena, mp_error *err);
 
-/* One turn of a job on the engine. budget_steps: 0 on the session's own thread, otherwise inline with so many steps.
-** The outcome is in the job. */
+/* One turn of a job on the engine. budget_steps: 0 on the session's own thread, otherwise inline
+** with so many steps. The outcome is in the job. */
 mp_sqlite_turn mp_sqlite_run(mp_sqlite_engine *engine, mp_sqlite_job *job, int budget_steps);
 
 /* End a job whose file stayed locked until its deadline. */
@@ -158,15 +161,16 @@ struct mp_sqlite_statement {
 /* The statement of a text from the cache, or NULL. */
 mp_sqlite_statement *mp_sqlite_find(mp_sqlite_engine *engine, const char *sql, size_t len);
 
-/* The statement of a text, from the cache or prepared, and busy until it is given back. Gives an SQLite code; when it
-** is not SQLITE_OK *err may already be filled (kind not MP_OK). */
+/* The statement of a text, from the cache or prepared, and busy until it is given back. Gives an
+** SQLite code; when it is not SQLITE_OK *err may already be filled (kind not MP_OK). */
 int mp_sqlite_prepare(mp_sqlite_engine *engine, const char *sql, size_t len, bool keep,
                       mp_sqlite_statement **out, mp_arena **arena, mp_error *err);
 
 /* Reset it, and keep it or finalize it. */
 void mp_sqlite_give_back(mp_sqlite_engine *engine, mp_sqlite_statement *statement);
 
-/* The columns as of the last step; they change when SQLite had to prepare anew. NULL when out of memory. */
+/* The columns as of the last step; they change when SQLite had to prepare anew. NULL when out of
+** memory. */
 mp_sqlite_columns *mp_sqlite_statement_columns(mp_sqlite_statement *statement);
 
 /* Bind one row of parameters. False: *err is filled. */
@@ -219,7 +223,8 @@ typedef struct mp_sqlite_thread {
   bool sleeping, quit, opened, gone;
 } mp_sqlite_thread;
 
-mp_status mp_sqlite_thread_init(mp_sqlite_thread *thread, mp_sqlite_engine *engine, mp_waker *waker);
+mp_status mp_sqlite_thread_init(mp_sqlite_thread *thread, mp_sqlite_engine *engine,
+                                mp_waker *waker);
 void mp_sqlite_thread_free(mp_sqlite_thread *thread); /* never started, or joined */
 
 /* Start it: it opens the engine first. False: the system has no thread to give, error says so. */

@@ -1,13 +1,14 @@
-/* sqlite_decimal.c - exact decimals for SQL: canonical text in, canonical text out. NULL in, NULL out.
-** An argument is a text, an integer, or a real, which is read by its shortest text. Errors: "not a decimal", "decimal
-** overflow" (over 1,000 digits), "division by zero". Rules of scale and rounding: decimal.h.
+/* sqlite_decimal.c - exact decimals for SQL: canonical text in, canonical text out. NULL in,
+** NULL out. An argument is a text, an integer, or a real, which is read by its shortest text.
+** Errors: "not a decimal", "decimal overflow" (over 1,000 digits), "division by zero". Rules of
+** scale and rounding: decimal.h.
 **   mp_decimal(x)                            the canonical text of x
 **   mp_decimal_cast(x, scale)                rounded half to even
 **   mp_decimal_add sub mul div idiv mod(a, b)
 **   mp_decimal_neg(x) mp_decimal_abs(x)
 **   mp_decimal_cmp(a, b)                     -1, 0, 1
 **   mp_decimal_sum(x) mp_decimal_avg(x)      aggregates and window functions
-**   collation mp_decimal                     1.20 equals 1.2; what is no decimal comes after all that are */
+**   collation mp_decimal                     1.20 equals 1.2; what is no decimal comes last */
 #include "decimal.h"
 #include "sqlite.h"
 
@@ -59,8 +60,8 @@ static void answer(sqlite3_context *ctx, mp_status st, const mp_value *value)
   else if (st == MP_E_OUT_OF_MEMORY)
     sqlite3_result_error_nomem(ctx);
   else
-    sqlite3_result_error(
-        ctx, st == MP_E_DIVISION_BY_ZERO ? "division by zero" : "decimal overflow", -1);
+    sqlite3_result_error(ctx, st == MP_E_DIVISION_BY_ZERO ? "division by zero" : "decimal overflow",
+                         -1);
 }
 
 static void calculate(sqlite3_context *ctx, int n, sqlite3_value **args)

@@ -1,7 +1,8 @@
 /* sqlite_error.c - what an SQLite error means.
-** One table for the extended result codes, one for the messages of plain SQLITE_ERROR, which has no codes of
-** its own. Names of tables, columns and constraints are read from the messages, which SQLite
-** never translates. Knows nothing of jobs; nobody else in the house reads an SQLite code's meaning. */
+** One table for the extended result codes, one for the messages of plain SQLITE_ERROR, which has
+** no codes of its own. Names of tables, columns and constraints are read from the messages,
+** which SQLite never translates. Knows nothing of jobs; nobody else in the house reads an SQLite
+** code's meaning. */
 #include "sqlite.h"
 
 #include <stdarg.h>
@@ -57,8 +58,8 @@ static const meaning meanings[] = {
     {SQLITE_FORMAT, MP_E_INTERNAL, MP_RETRY_NO, MP_KEEP},
 };
 
-/* SQLITE_ERROR by its message: it begins with start and, behind that, holds inside. Ours are among them
-** (sqlite_function.c, sqlite_decimal.c, sqlite_text.c). */
+/* SQLITE_ERROR by its message: it begins with start and, behind that, holds inside. Ours are
+** among them (sqlite_function.c, sqlite_decimal.c, sqlite_text.c). */
 static const struct {
   const char *start, *inside;
   mp_status kind;
@@ -119,6 +120,9 @@ static mp_status kind_of_message(const char *message)
 
 static meaning meaning_of(int code, const char *message)
 {
+  /* ON DELETE RESTRICT is a trigger to SQLite, and a foreign key to everybody else */
+  if (code == SQLITE_CONSTRAINT_TRIGGER && strcmp(message, "FOREIGN KEY constraint failed") == 0)
+    code = SQLITE_CONSTRAINT_FOREIGNKEY;
   for (int look = code;; look &= 0xff) {
     for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++)
       if (meanings[i].code == look)
@@ -129,8 +133,8 @@ static meaning meaning_of(int code, const char *message)
   return (meaning){code, kind_of_message(message), MP_RETRY_NO, MP_KEEP};
 }
 
-/* "t.a, t.b": the table, and its columns with commas between. Names with ", " or "." in them are read as far
-** as that is certain: the table is what stands before the first point, everywhere. */
+/* "t.a, t.b": the table, and its columns with commas between. Names with ", " or "." in them are
+** read as far as that is certain: the table is what stands before the first point, everywhere. */
 static void read_columns(mp_error *err, mp_arena *arena, const char *names)
 {
   const char *point = strchr(names, '.');

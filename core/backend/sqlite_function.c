@@ -1,15 +1,23 @@
 /* sqlite_function.c - arithmetic for SQL as the other databases have it. NULL in, NULL out.
-**   mp_add(a, b) mp_sub(a, b) mp_mul(a, b)   integers exact, or "integer overflow"; with a real: a real
+**   mp_add(a, b) mp_sub(a, b) mp_mul(a, b)   exact, or "integer overflow"; with a real a real
 **   mp_div(a, b)    always a real, never cut; "division by zero"
 **   mp_idiv(a, b)   the quotient cut towards zero; "division by zero"
 **   mp_mod(a, b)    the rest, with the sign of a; "division by zero"
-**   mp_sum(x)       aggregate and window: integers exact, or "integer overflow"; with a real: a real
-** The messages' meaning is in sqlite_error.c. Decimals are in sqlite_decimal.c, texts in sqlite_text.c. */
+**   mp_sum(x)       as mp_add; aggregate and window function
+** The messages' meaning is in sqlite_error.c. Decimals are in sqlite_decimal.c, texts in
+** sqlite_text.c. */
 #include "sqlite.h"
 
 #include <math.h>
 
-typedef enum operation { ADD, SUB, MUL, DIV, IDIV, MOD } operation;
+typedef enum operation {
+  ADD,
+  SUB,
+  MUL,
+  DIV,
+  IDIV,
+  MOD
+} operation;
 
 static void integers(sqlite3_context *ctx, operation op, int64_t a, int64_t b)
 {
@@ -90,7 +98,7 @@ static void arithmetic(sqlite3_context *ctx, int n, sqlite3_value **args)
 typedef __int128 wide __attribute__((aligned(8))); /* SQLite's memory is no better aligned */
 
 typedef struct sum {
-  wide whole; /* 2^64 rows of any integer fit */
+  wide whole;        /* 2^64 rows of any integer fit */
   double real, lost; /* what real lost to rounding (Neumaier) */
   int64_t n, real_n;
 } sum;
@@ -161,8 +169,8 @@ int mp_sqlite_add_functions(sqlite3 *db)
   static operation operations[] = {ADD, SUB, MUL, DIV, IDIV, MOD};
   int code = SQLITE_OK;
   for (size_t i = 0; code == SQLITE_OK && i < sizeof names / sizeof *names; i++)
-    code = sqlite3_create_function_v2(db, names[i], 2, FLAGS, &operations[i], arithmetic, NULL, NULL,
-                                      NULL);
+    code = sqlite3_create_function_v2(db, names[i], 2, FLAGS, &operations[i], arithmetic, NULL,
+                                      NULL, NULL);
   if (code == SQLITE_OK)
     code = sqlite3_create_window_function(db, "mp_sum", 1, FLAGS, NULL, sum_step, sum_value,
                                           sum_value, sum_inverse, NULL);

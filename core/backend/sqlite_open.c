@@ -1,16 +1,17 @@
 /* sqlite_open.c - opening, closing and restoring the database handle.
-** Files are opened with WAL, foreign keys and the safe settings; nothing ever waits inside SQLite
-** (busy_timeout stays 0). The file itself is only ever touched through SQLite: closing a descriptor of our
-** own on it would drop SQLite's locks. */
+** Files are opened with WAL, foreign keys and the safe settings; nothing ever waits inside
+** SQLite (busy_timeout stays 0). The file itself is only ever touched through SQLite: closing a
+** descriptor of our own on it would drop SQLite's locks. */
 #include "sqlite.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-/* Pages of the write-ahead log at which a commit copies it back. Only the connection that commits does so, and in
-** this process only the holder of the write gate commits: so no checkpoint of ours meets another's reset of the log,
-** which SQLite before 3.51.3 can answer with a damaged file. */
+/* Pages of the write-ahead log at which a commit copies it back. Only the connection that
+** commits does so, and in this process only the holder of the write gate commits: so no
+** checkpoint of ours meets another's reset of the log, which SQLite before 3.51.3 can answer
+** with a damaged file. */
 #define CHECKPOINT_PAGES 1000
 #define LOG_BYTES "67108864" /* a log that grew larger is cut when it starts anew */
 #define SQL_BYTES_MAX 1000000
@@ -35,10 +36,11 @@ static int progress(void *arg)
 static bool is_question(const char *pragma)
 {
   static const char *const questions[] = {
-      "table_info",   "table_xinfo",       "table_list",    "index_info",       "index_xinfo",
-      "index_list",   "foreign_key_list",  "function_list", "integrity_check",  "quick_check",
-      "optimize",     "foreign_key_check", "incremental_vacuum", "wal_checkpoint",
-      "user_version", "application_id",    "journal_mode",
+      "table_info",         "table_xinfo",    "table_list",       "index_info",
+      "index_xinfo",        "index_list",     "foreign_key_list", "function_list",
+      "integrity_check",    "quick_check",    "optimize",         "foreign_key_check",
+      "incremental_vacuum", "wal_checkpoint", "user_version",     "application_id",
+      "journal_mode",
   };
   for (size_t i = 0; i < sizeof questions / sizeof *questions; i++)
     if (sqlite3_stricmp(pragma, questions[i]) == 0)

@@ -26,34 +26,52 @@ struct mp_sqlite_result {
   size_t cell_n;
   mp_arena *arena;
   size_t text_n;
-  mp_value *blocks[BLOCK_N]; /* block k holds the cells from 2^(k+4) to 2^(k+5), the first those below */
+  /* block k holds the cells from 2^(k+4) to 2^(k+5), block 0 those below */
+  mp_value *blocks[BLOCK_N];
   mp_value first[FIRST_CELLS];
   char text[FIRST_TEXT];
 };
 
 /* ---- columns ---- */
 
-/* The declared types that say more than the cells themselves do. Everything else is read as it is stored. */
+/* The declared types that say more than the cells themselves do. Everything else is read as it
+** is stored. */
 static const struct {
   const char *word;
   mp_kind kind;
 } kinds[] = {
-    {"INTEGER", MP_INT},         {"BIGINT", MP_INT},
-    {"SMALLINT", MP_INT},        {"INT", MP_INT},
-    {"TINYINT", MP_INT},         {"MEDIUMINT", MP_INT},
-    {"BOOLEAN", MP_BOOL},        {"BOOL", MP_BOOL},
-    {"REAL", MP_FLOAT},          {"FLOAT", MP_FLOAT},
-    {"DOUBLE", MP_FLOAT},        {"DECIMAL_TEXT", MP_DECIMAL},
-    {"DECIMAL", MP_DECIMAL},     {"NUMERIC", MP_DECIMAL},
-    {"VARCHAR", MP_TEXT},        {"CHAR", MP_TEXT},
-    {"CHARACTER", MP_TEXT},      {"NVARCHAR", MP_TEXT},
-    {"NCHAR", MP_TEXT},          {"TEXT", MP_TEXT},
-    {"CLOB", MP_TEXT},           {"BLOB", MP_BLOB},
-    {"DATE", MP_DATE},           {"TIME", MP_TIME},
-    {"DATETIME", MP_DATETIME},   {"TIMESTAMP", MP_DATETIME},
-    {"TIMESTAMPTZ", MP_DATETIME}, {"WALLTIME_TEXT", MP_WALLTIME},
-    {"INTERVAL_TEXT", MP_INTERVAL}, {"UUID_TEXT", MP_UUID},
-    {"UUID", MP_UUID},           {"JSON_TEXT", MP_JSON},
+    {"INTEGER", MP_INT},
+    {"BIGINT", MP_INT},
+    {"SMALLINT", MP_INT},
+    {"INT", MP_INT},
+    {"TINYINT", MP_INT},
+    {"MEDIUMINT", MP_INT},
+    {"BOOLEAN", MP_BOOL},
+    {"BOOL", MP_BOOL},
+    {"REAL", MP_FLOAT},
+    {"FLOAT", MP_FLOAT},
+    {"DOUBLE", MP_FLOAT},
+    {"DECIMAL_TEXT", MP_DECIMAL},
+    {"DECIMAL", MP_DECIMAL},
+    {"NUMERIC", MP_DECIMAL},
+    {"VARCHAR", MP_TEXT},
+    {"CHAR", MP_TEXT},
+    {"CHARACTER", MP_TEXT},
+    {"NVARCHAR", MP_TEXT},
+    {"NCHAR", MP_TEXT},
+    {"TEXT", MP_TEXT},
+    {"CLOB", MP_TEXT},
+    {"BLOB", MP_BLOB},
+    {"DATE", MP_DATE},
+    {"TIME", MP_TIME},
+    {"DATETIME", MP_DATETIME},
+    {"TIMESTAMP", MP_DATETIME},
+    {"TIMESTAMPTZ", MP_DATETIME},
+    {"WALLTIME_TEXT", MP_WALLTIME},
+    {"INTERVAL_TEXT", MP_INTERVAL},
+    {"UUID_TEXT", MP_UUID},
+    {"UUID", MP_UUID},
+    {"JSON_TEXT", MP_JSON},
     {"JSON", MP_JSON},
 };
 
@@ -118,8 +136,7 @@ mp_sqlite_columns *mp_sqlite_columns_hold(mp_sqlite_columns *columns)
 
 void mp_sqlite_columns_drop(mp_sqlite_columns *columns)
 {
-  if (columns != NULL &&
-      atomic_fetch_sub_explicit(&columns->users, 1, memory_order_acq_rel) == 1)
+  if (columns != NULL && atomic_fetch_sub_explicit(&columns->users, 1, memory_order_acq_rel) == 1)
     free(columns);
 }
 

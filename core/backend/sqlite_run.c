@@ -1,13 +1,15 @@
 /* sqlite_run.c - one turn of a request on the database handle.
-** Runs on the session's own thread, or on the loop's with a budget. Every statement is reset before the turn ends,
-** but for a stream that stands on a row. Whether it writes and whether a transaction is open
-** is asked of SQLite each time. */
+** Runs on the session's own thread, or on the loop's with a budget. Every statement is reset
+** before the turn ends, but for a stream that stands on a row. Whether it writes and whether a
+** transaction is open is asked of SQLite each time. */
 #include "sqlite.h"
 
 #include <string.h>
 
-#define CHUNK_ROWS 256
-#define CHUNK_BYTES 65536
+#define CHUNK_ROWS                                                                                 \
+  256 /* of the first chunk, then twice as many each time: the first row comes soon, */
+#define CHUNK_ROWS_MAX 2048 /* and a long stream does not travel to the thread and back too often */
+#define CHUNK_BYTES 131072
 #define SLOW_RUNS 32 /* so many runs on the thread before a slow statement is tried inline again */
 
 typedef mp_sqlite_statement statement_t;
@@ -147,8 +149,8 @@ static int step(mp_sqlite_engine *engine, statement_t *statement)
 static mp_sqlite_turn too_large(mp_sqlite_engine *engine, mp_sqlite_job *job, const char *what,
                                 size_t limit)
 {
-  mp_sqlite_fail(&job->error, &job->arena, MP_E_RESULT_TOO_LARGE,
-                 "the result has more than %zu %s", limit, what);
+  mp_sqlite_fail(&job->error, &job->arena, MP_E_RESULT_TOO_LARGE, "the result has more than %zu %s",
+                 limit, what);
   job->error.sent = true;
   if (!job->statement->readonly) {
     sqlite3_interrupt(engine->db);
@@ -166,14 +168,20 @@ static mp_sqlite_result *add_result(mp_sqlite_job *job, mp_sqlite_result *last)
   return added;
 }
 
-/* Take the rows: all of them, or a chunk of a stream. A stream that writes is run to its end at once, because
-** nothing can be committed while it stands, and its chunks are kept. */
+static size_t default_chunk(size_t rows_before)
+{
+  size_t rows = rows_before + CHUNK_ROWS; /* 256, 512, 1024, ... */
+  return rows < CHUNK_ROWS_MAX ? rows : CHUNK_ROWS_MAX;
+}
+
+/* Take the rows: all of them, or a chunk of a stream. A stream that writes is run to its end at
+** once, because nothing can be committed while it stands, and its chunks are kept. */
 static mp_sqlite_turn take_rows(mp_sqlite_engine *engine, mp_sqlite_job *job)
 {
   const mp_request *req = job->req;
   statement_t *statement = job->statement;
   bool chunks = req->op == MP_OP_STREAM;
-  size_t chunk_rows = req->chunk_rows > 0 ? req->chunk_rows : CHUNK_ROWS;
+  size_t chunk_rows = req->chunk_rows > 0 ? req->chunk_rows : default_chunk(job->row_n);
   mp_sqlite_result *last = NULL;
   int code;
   while ((code = step(engine, statement)) == SQLITE_ROW) {
@@ -260,7 +268,7 @@ static mp_sqlite_turn stream(mp_sqlite_engine *engine, mp_sqlite_job *job)
   drop_statement(engine, job);
   job->exhausted = true;
   return job->row_n > 0 && mp_sqlite_result_row_n(job->result) > 0 ? MP_SQLITE_CHUNK
-                                                                    : MP_SQLITE_OVER;
+                                                                   : MP_SQLITE_OVER;
 }
 
 static int run_text(mp_sqlite_engine *engine, const char *sql)

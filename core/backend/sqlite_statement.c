@@ -1,6 +1,7 @@
 /* sqlite_statement.c - prepared statements: the cache, and what is bound to them.
 ** Cached by text, the latest first, the oldest dropped; a busy one is never dropped nor lent
-** twice. A statement knows whether it writes, which is asked of SQLite and never guessed from its text. */
+** twice. A statement knows whether it writes, which is asked of SQLite and never guessed from
+** its text. */
 #include "sqlite.h"
 
 #include <math.h>
@@ -33,8 +34,7 @@ static mp_sqlite_statement *find(mp_sqlite_engine *engine, uint64_t hash, const 
   if (engine->bucket_n == 0)
     return NULL;
   mp_sqlite_statement *at = *bucket_of(engine, hash);
-  while (at != NULL &&
-         (at->hash != hash || at->sql_len != len || memcmp(at->sql, sql, len) != 0))
+  while (at != NULL && (at->hash != hash || at->sql_len != len || memcmp(at->sql, sql, len) != 0))
     at = at->next;
   return at;
 }

@@ -1,9 +1,10 @@
 /* sqlite_text.c - Unicode text functions for SQL. NULL in, NULL out.
-**   mp_lower(s) mp_upper(s)             every letter by itself (simple case mapping)
-**   mp_fold(s)                          simple case folding: two texts that differ in case only become equal
-**   mp_regexp(pattern, s, flags)        1 or 0; PCRE2, not anchored; flags: any of "i" "m" "s" "x", or ""
-** Case comes from the C library's Unicode tables, whatever the process's locale is. Errors of mp_regexp: "invalid
-** regular expression ...", "regular expression is too complex" (its limits ended it). */
+**   mp_lower(s) mp_upper(s)        every letter by itself (simple case mapping)
+**   mp_fold(s)                     case folding: texts that differ in case only become equal
+**   mp_regexp(pattern, s, flags)   1 or 0; PCRE2, not anchored; flags: of i, m, s and x
+** Case comes from the C library's Unicode tables, whatever the process's locale is. Errors of
+** mp_regexp: "invalid regular expression ...", "regular expression is too complex" (its limits
+** ended it). */
 #include "sqlite.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -38,8 +39,9 @@ static wint_t upper(wint_t c)
   return towupper_l(c, unicode);
 }
 
-/* By way of the upper case, where several small letters meet (sigma and final sigma). The Turkish i with and
-** without its dot stay as they are: they are letters of their own, not cases of i. */
+/* By way of the upper case, where several small letters meet (sigma and final sigma). The
+** Turkish i with and without its dot stay as they are: they are letters of their own, not cases
+** of i. */
 static wint_t fold(wint_t c)
 {
   return c == 0x130 || c == 0x131 ? c : lower(upper(c));
@@ -100,7 +102,8 @@ static void map_case(sqlite3_context *ctx, int n_args, sqlite3_value **args)
     sqlite3_result_null(ctx);
     return;
   }
-  char *out = sqlite3_malloc64(n * 2 + 4); /* two bytes may become three, never more than twice as many */
+  char *out =
+      sqlite3_malloc64(n * 2 + 4); /* two bytes may become three, never more than twice as many */
   if (out == NULL) {
     sqlite3_result_error_nomem(ctx);
     return;

@@ -1,7 +1,7 @@
 /* sqlite_thread.c - the thread of a session: runs its jobs on the engine, first in, first out.
-** A job that meets somebody else's lock is tried again after a while, here and with nothing else of the
-** session in between; the lock below is never held while SQLite runs. One wake of the loop serves all
-** that became ready since; it is put off while quick reads follow each other. */
+** A job that meets somebody else's lock is tried again after a while, here and with nothing else
+** of the session in between; the lock below is never held while SQLite runs. One wake of the
+** loop serves all that became ready since; it is put off while quick reads follow each other. */
 #include "sqlite.h"
 
 #include <signal.h>
@@ -10,7 +10,8 @@
 
 #define DELAY_MIN_NS UINT64_C(5000000)
 #define DELAY_MAX_NS UINT64_C(250000000)
-#define OPEN_WAIT_NS UINT64_C(5000000000) /* for a locked file, where connect_timeout says nothing */
+#define OPEN_WAIT_NS                                                                               \
+  UINT64_C(5000000000) /* for a locked file, where connect_timeout says nothing */
 
 static uint64_t now_ns(void)
 {
@@ -34,7 +35,8 @@ typedef struct patience {
   uint64_t since_ns, delay_ns;
 } patience;
 
-/* Sleep until the next attempt. False: the deadline (0: none) has passed. Ends early when job is stopped. */
+/* Sleep until the next attempt. False: the deadline (0: none) has passed. Ends early when job is
+** stopped. */
 static bool sleep_a_while(mp_sqlite_thread *thread, patience *p, uint64_t deadline_ns,
                           mp_sqlite_job *job)
 {
@@ -118,6 +120,7 @@ void mp_sqlite_thread_count(mp_sqlite_thread *thread, mp_sqlite_job *job)
 static void *body(void *arg)
 {
   mp_sqlite_thread *thread = arg;
+  pthread_setname_np(pthread_self(), "moonpool-sqlite");
   open_engine(thread);
   pthread_mutex_lock(&thread->lock);
   while (!thread->quit) {
@@ -133,8 +136,7 @@ static void *body(void *arg)
       thread->sleeping = false;
       continue;
     }
-    mp_sqlite_job *job =
-        mp_container_of(mp_list_pop_front(&thread->queue), mp_sqlite_job, node);
+    mp_sqlite_job *job = mp_container_of(mp_list_pop_front(&thread->queue), mp_sqlite_job, node);
     thread->running = job;
     pthread_mutex_unlock(&thread->lock);
     run(thread, job);

@@ -82,6 +82,7 @@ void lmp_shutdown(lmp_hub *hub);
 /* Each adds its functions to the module's table, which is on the top of the stack; hub: index of the hub. */
 void lmp_open_loop(lua_State *L, int hub);
 void lmp_open_operations(lua_State *L, int hub);
+void lmp_pool_closed(lmp_pool *pool); /* one that asked for it has been told */
 void lmp_open_pools(lua_State *L, int hub);
 void lmp_open_leases(lua_State *L, int hub);
 void lmp_open_rows(lua_State *L, int hub);

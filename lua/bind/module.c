@@ -43,7 +43,8 @@ void lmp_sweep(lmp_hub *hub)
     if (pool->refs > 0 || (pool->pool != NULL && (!pool->closed || pool->closers > 0)))
       continue;
     mp_list_remove(node);
-    hub->pool_n--;
+    if (!pool->closed)
+      hub->pool_n--;
     mp_pool_free(pool->pool);
     free(pool->tickets);
     free(pool);
@@ -55,8 +56,7 @@ void lmp_sweep(lmp_hub *hub)
 static void shut(void *owner)
 {
   lmp_pool *pool = owner;
-  pool->closers--;
-  pool->closed = true;
+  lmp_pool_closed(pool);
 }
 
 static bool all_shut(const lmp_hub *hub)

@@ -14,11 +14,19 @@ void lmp_pool_ref(lmp_pool *pool)
   pool->refs++;
 }
 
+/* Counted while it may have connections; a closed one is only waiting for its last reference. */
+void lmp_pool_closed(lmp_pool *pool)
+{
+  pool->closers--;
+  if (!pool->closed)
+    pool->hub->pool_n--;
+  pool->closed = true;
+}
+
 static void closed_by_nobody(void *owner)
 {
   lmp_pool *pool = owner;
-  pool->closers--;
-  pool->closed = true;
+  lmp_pool_closed(pool);
   pool->hub->sweep = true;
 }
 
@@ -49,8 +57,7 @@ static void closed_as_asked(void *owner)
 {
   lmp_op *op = owner;
   lmp_pool *pool = op->pool;
-  pool->closers--;
-  pool->closed = true;
+  lmp_pool_closed(pool);
   end_asker(pool);
   lmp_op_ready(op, true);
 }

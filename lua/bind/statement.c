@@ -129,8 +129,16 @@ static mp_kind kind_at(lua_State *L, int kinds, int i)
   return kind > MP_NULL && kind < MP_KIND_N ? (mp_kind)kind : MP_NULL;
 }
 
+/* The kind of the refusal of the value on the top. */
+static mp_status refusal_of(lua_State *L)
+{
+  size_t n;
+  const char *s = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &n) : NULL;
+  return s != NULL && mp_text_check(s, n) < n ? MP_E_ENCODING : MP_E_BAD_PARAMETERS;
+}
+
 /* Read n values of the array at idx into out. On failure the message is on the top: "parameter 3: ...". */
-static bool read_row(lua_State *L, int idx, int n, int kinds, mp_arena *arena, mp_value *out)
+static mp_status read_row(lua_State *L, int idx, int n, int kinds, mp_arena *arena, mp_value *out)
 {
   for (int i = 1; i <= n; i++) {
     const char *why = NULL;
@@ -141,13 +149,15 @@ static bool read_row(lua_State *L, int idx, int n, int kinds, mp_arena *arena, m
       ok = lmp_to_value(L, -1, arena, &out[i - 1], &why);
     else
       ok = lmp_to_kind(L, -1, kind, arena, &out[i - 1], &why);
-    lua_pop(L, 1);
     if (!ok) {
+      mp_status kind_of_refusal = refusal_of(L);
+      lua_pop(L, 1);
       lua_pushfstring(L, "parameter %d: %s", i, why != NULL ? why : "no database takes this value");
-      return false;
+      return kind_of_refusal;
     }
+    lua_pop(L, 1);
   }
-  return true;
+  return MP_OK;
 }
 
 static int parameter_count(lua_State *L, int idx)
@@ -166,6 +176,7 @@ static int run_one(lua_State *L, mp_op what)
   options o;
   lmp_op *op;
   mp_value *values = NULL;
+  mp_status status;
   if (n > 0)
     luaL_checktype(L, 4, LUA_TTABLE);
   o = read_options(L, 6);
@@ -176,8 +187,9 @@ static int run_one(lua_State *L, mp_op what)
     values = mp_arena_zalloc(op->req->arena, (size_t)n * sizeof *values);
     if (values == NULL)
       return no_memory(L, op);
-    if (!read_row(L, 4, n, o.kinds, op->req->arena, values))
-      return refuse(L, op, MP_E_BAD_PARAMETERS);
+    status = read_row(L, 4, n, o.kinds, op->req->arena, values);
+    if (status != MP_OK)
+      return refuse(L, op, status);
   }
   if (mp_request_fill(op->req, sql, len, values, n, 1) != MP_OK)
     return no_memory(L, op);
@@ -203,6 +215,7 @@ static int statement_many(lua_State *L)
   options o;
   lmp_op *op;
   mp_value *values;
+  mp_status status;
   luaL_checktype(L, 3, LUA_TTABLE);
   rows = lua_rawlen(L, 3);
   o = read_options(L, 5);
@@ -221,9 +234,10 @@ static int statement_many(lua_State *L)
                       luaL_typename(L, -1));
       return refuse(L, op, MP_E_BAD_PARAMETERS);
     }
-    if (!read_row(L, lua_gettop(L), n, o.kinds, op->req->arena, values + row * (size_t)n)) {
+    status = read_row(L, lua_gettop(L), n, o.kinds, op->req->arena, values + row * (size_t)n);
+    if (status != MP_OK) {
       lua_pushfstring(L, "row %d, %s", (int)row + 1, lua_tostring(L, -1));
-      return refuse(L, op, MP_E_BAD_PARAMETERS);
+      return refuse(L, op, status);
     }
     lua_pop(L, 1);
   }

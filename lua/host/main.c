@@ -93,7 +93,6 @@ static int run(lua_State *L)
   char **argv = lua_touserdata(L, 2);
   luaL_openlibs(L);
   preload(L, "moonpool.core", luaopen_moonpool_core);
-  preload(L, "moonpool.host.signals", luaopen_moonpool_host_signals);
   if (!set_paths(L))
     return luaL_error(L,
                       "the library's Lua files (moonpool/init.lua) are neither in %s nor in %s "
@@ -107,7 +106,8 @@ static int run(lua_State *L)
     lua_pushstring(L, argv[i]);
     lua_rawseti(L, -2, i);
   }
-  lua_call(L, 1, 1);
+  lmp_push_signals(L);
+  lua_call(L, 2, 1);
   return 1;
 }
 

@@ -214,7 +214,7 @@ static int signals_close(lua_State *L)
   return 0;
 }
 
-int luaopen_moonpool_host_signals(lua_State *L)
+void lmp_push_signals(lua_State *L)
 {
   static const luaL_Reg functions[] = {{"wait", signals_wait},
                                        {"on_busy", signals_on_busy},
@@ -228,5 +228,4 @@ int luaopen_moonpool_host_signals(lua_State *L)
   lua_setfield(L, -2, "INT");
   lua_pushinteger(L, SIGTERM);
   lua_setfield(L, -2, "TERM");
-  return 1;
 }

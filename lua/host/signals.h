@@ -6,7 +6,7 @@
 
 #include <lua.h>
 
-/* The module moonpool.host.signals. */
-int luaopen_moonpool_host_signals(lua_State *L);
+/* Push the table of functions that moonpool.host.script is given; signals.c says what they do. */
+void lmp_push_signals(lua_State *L);
 
 #endif

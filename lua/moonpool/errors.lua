@@ -77,13 +77,15 @@ local function text_of(frames)
   return table.concat(lines, "\n")
 end
 
+local DEEPEST = 1000 -- a recursion without end has no more to tell
+
 --- The stack of the caller as text, from the user's first line to the user's last.
 ---@return string  one line for each function, `\tfile:line: in ...`; empty when no user's function runs
 function errors.traceback()
   local frames = {}
   local level = 2
   local info = debug.getinfo(level, "Sln")
-  while info do
+  while info and level < DEEPEST do
     frames[#frames + 1] = info
     level = level + 1
     info = debug.getinfo(level, "Sln")
@@ -104,7 +106,7 @@ function errors.traceback_of(thread)
   local frames = {}
   local level = 0
   local info = debug.getinfo(thread, level, "Sln")
-  while info do
+  while info and level < DEEPEST do
     frames[#frames + 1] = info
     level = level + 1
     info = debug.getinfo(thread, level, "Sln")

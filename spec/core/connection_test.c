@@ -113,7 +113,7 @@ static void a_queued_request_is_cancelled_without_being_sent(void **state)
 {
   ask a, b;
   (void)state;
-  ready_conn("select -> delay 10");
+  ready_conn("select -> hang");
   mp_connection_submit(conn, ask_for(&a, MP_OP_QUERY, "select 1"));
   turn(2);
   mp_connection_submit(conn, ask_for(&b, MP_OP_QUERY, "select 2"));
@@ -123,6 +123,7 @@ static void a_queued_request_is_cancelled_without_being_sent(void **state)
   assert_int_equal(a.done_n, 0);
   assert_int_equal(b.req->error.kind, MP_E_CANCELLED);
   assert_false(b.req->error.sent);
+  mp_fake_let_go("one");
   run_until(&a.done_n, 1);
   assert_int_equal(a.req->error.kind, MP_OK);
   assert_int_equal(asked_n("one", "select 2"), 0);
@@ -304,13 +305,14 @@ static void an_idle_connection_does_not_keep_the_loop_alive(void **state)
 {
   ask a;
   (void)state;
-  ready_conn("select -> delay 5");
+  ready_conn("select -> hang");
   turn(3);
   assert_false(mp_loop_alive(loop));
   mp_connection_submit(conn, ask_for(&a, MP_OP_QUERY, "select 1"));
   assert_true(mp_loop_alive(loop));
   turn(3);
   assert_true(mp_loop_alive(loop));
+  mp_fake_let_go("one");
   run_until(&a.done_n, 1);
   turn(2);
   assert_false(mp_loop_alive(loop));

@@ -192,14 +192,15 @@ static void a_request_is_stopped_wherever_it_is(void **state)
 {
   ask connecting, running, waiting;
   (void)state;
-  open_pool("connect -> delay 5\nselect -> hang", 1);
+  open_pool("connect *1 -> hang\nselect -> hang", 1);
   mp_pool_submit(pool, ask_for(&connecting, MP_OP_QUERY, "select 1"));
-  turn(2);
+  turn(3);
   mp_pool_cancel(pool, connecting.req, MP_E_CANCELLED);
-  mp_pool_submit(pool, ask_for(&running, MP_OP_QUERY, "select 2"));
-  mp_pool_submit(pool, ask_for(&waiting, MP_OP_QUERY, "select 3"));
   assert_int_equal(connecting.done_n, 0);
   run_until(&connecting.done_n, 1);
+  mp_fake_let_go("db"); /* the connection comes all the same, and serves the next one */
+  mp_pool_submit(pool, ask_for(&running, MP_OP_QUERY, "select 2"));
+  mp_pool_submit(pool, ask_for(&waiting, MP_OP_QUERY, "select 3"));
   for (int i = 0; asked_n("db", "select 2") == 0 && i < 1000; i++)
     mp_loop_step(loop, 20);
   mp_pool_cancel(pool, waiting.req, MP_E_TIMEOUT);
@@ -211,12 +212,14 @@ static void a_request_is_stopped_wherever_it_is(void **state)
   assert_int_equal(waiting.req->error.kind, MP_E_TIMEOUT);
   assert_int_equal(running.req->error.kind, MP_E_CANCELLED);
   assert_string_equal(asked_text("db"), "select 2; (cancel)");
+  assert_int_equal(counts_of("db").connects, 1);
   ask_free(&connecting);
   ask_free(&running);
   ask_free(&waiting);
   close_pool(pool);
 }
 
+/* The fake says for how long its cancel is in flight; what runs next must not have begun before that is over. */
 static void the_next_request_waits_until_a_cancel_has_settled(void **state)
 {
   ask a, b;
@@ -227,14 +230,12 @@ static void the_next_request_waits_until_a_cancel_has_settled(void **state)
   mp_pool_submit(pool, ask_for(&b, MP_OP_QUERY, "select 2"));
   for (int i = 0; asked_n("db", "select 1") == 0 && i < 100; i++)
     turn(1);
-  mp_pool_cancel(pool, a.req, MP_E_CANCELLED);
   stopped_ns = mp_clock_ns();
-  run_until(&a.done_n, 1);
-  assert_int_equal(asked_n("db", "select 2"), 0);
-  run_until(&b.done_n, 1);
-  assert_true(b.req->started_ns - stopped_ns >=
-              20 * MS); /* the fake's cancel was in flight so long */
+  mp_pool_cancel(pool, a.req, MP_E_CANCELLED);
+  run_until(&answered_n, 2);
+  assert_int_equal(a.req->error.kind, MP_E_CANCELLED);
   assert_int_equal(b.req->error.kind, MP_OK);
+  assert_true(b.req->started_ns - stopped_ns >= 20 * MS);
   assert_int_equal(counts_of("db").connects, 1);
   ask_free(&a);
   ask_free(&b);
@@ -281,7 +282,7 @@ static void waiting_ends_with_all_that_is_known(void **state)
   run_until(&b.ready_n, 1);
   assert_int_equal(b.hold.state, MP_HOLD_OVER);
   assert_int_equal(b.hold.error.kind, MP_E_POOL_TIMEOUT);
-  assert_non_null(strstr(b.hold.error.message, "no connection was free for 0.03"));
+  assert_non_null(strstr(b.hold.error.message, "no connection was free for "));
   assert_non_null(strstr(b.hold.error.message, "(size 1 of 1, 1 busy, 1 waiting)"));
   mp_pool_give_back(&b.hold, false);
   mp_pool_give_back(&a.hold, false);
@@ -628,16 +629,21 @@ static void the_connection_used_last_is_used_first(void **state)
   int session = 0, before = 0;
   size_t n = 0;
   (void)state;
-  open_pool("select slow -> delay 20\nselect -> delay 2", 3);
+  open_pool("select -> hang\nupdate -> affected 1", 3);
   for (int i = 0; i < 3; i++)
-    mp_pool_submit(pool, ask_for(&asks[i], MP_OP_QUERY, i == 1 ? "select slow" : "select 1"));
-  run_until(&answered_n, 3);
+    mp_pool_submit(pool, ask_for(&asks[i], MP_OP_QUERY, "select 1"));
+  for (int i = 0; asked_n("db", "select 1") < 3 && i < 100; i++)
+    turn(1);
+  for (int i = 0; i < 3; i++) { /* the second one is the last to end */
+    int k = i == 2 ? 1 : i == 1 ? 2 : 0;
+    mp_pool_cancel(pool, asks[k].req, MP_E_CANCELLED);
+    run_until(&answered_n, i + 1);
+  }
   for (; mp_fake_asked("db", n, &session) != NULL; n++)
-    if (strcmp(mp_fake_asked("db", n, NULL), "select slow") == 0)
-      before = session;
-  mp_pool_submit(pool, ask_for(&last, MP_OP_QUERY, "select last"));
+    before = session;
+  mp_pool_submit(pool, ask_for(&last, MP_OP_QUERY, "update"));
   run_until(&last.done_n, 1);
-  mp_fake_asked("db", n, &session);
+  assert_non_null(mp_fake_asked("db", n, &session));
   assert_int_equal(session, before);
   for (int i = 0; i < 3; i++)
     ask_free(&asks[i]);
@@ -653,7 +659,7 @@ static void closing_lets_running_work_end(void **state)
   taker held;
   int closed_n = 0;
   (void)state;
-  open_pool("select -> delay 10", 2);
+  open_pool("select -> hang", 2);
   take(&held, MP_ACCESS_READ);
   run_until(&held.ready_n, 1);
   mp_pool_submit(pool, ask_for(&running, MP_OP_QUERY, "select 1"));
@@ -663,6 +669,8 @@ static void closing_lets_running_work_end(void **state)
   mp_pool_close(pool, UINT64_MAX, rig_closed, &closed_n);
   assert_int_equal(waiting.done_n, 0);
   mp_pool_submit(pool, ask_for(&late, MP_OP_QUERY, "select 3"));
+  run_until(&answered_n, 2);
+  mp_fake_let_go("db");
   run_until(&running.done_n, 1);
   assert_int_equal(running.req->error.kind, MP_OK);
   assert_int_equal(waiting.req->error.kind, MP_E_POOL_CLOSED);

@@ -1,5 +1,5 @@
-/* sqlite_error_test.c - every error that a live database can be brought to raise, and what it is called.
-** The codes that it cannot are checked against the table alone. */
+/* sqlite_error_test.c - every error that a live database can be brought to raise, and what it is
+** called. The codes that it cannot are checked against the table alone. */
 #include "sqlite_fixture.h"
 
 #include "backend/sqlite.h"
@@ -11,8 +11,10 @@ static const char *const schema[] = {
     "CREATE TABLE child (t_id REFERENCES t)",
     "CREATE TABLE strict (n INTEGER) STRICT",
     "CREATE VIEW v AS SELECT 1 AS x",
-    "CREATE TRIGGER fail BEFORE INSERT ON t WHEN new.b = 99 BEGIN SELECT RAISE(ABORT, 'not 99'); END",
-    "CREATE TRIGGER undo BEFORE INSERT ON t WHEN new.b = 98 BEGIN SELECT RAISE(ROLLBACK, 'not 98'); END",
+    "CREATE TRIGGER fail BEFORE INSERT ON t WHEN new.b = 99 BEGIN SELECT RAISE(ABORT, 'not 99'); "
+    "END",
+    "CREATE TRIGGER undo BEFORE INSERT ON t WHEN new.b = 98 BEGIN SELECT RAISE(ROLLBACK, 'not "
+    "98'); END",
     "INSERT INTO t (id, a, c, d) VALUES (1, 'x', 1, 1)",
 };
 
@@ -26,7 +28,8 @@ typedef struct row {
 
 static const row rows[] = {
     {"INSERT INTO t (a) VALUES ('x')", "unique", "UNIQUE constraint failed", NULL, NULL, NULL, 0},
-    {"INSERT INTO t (id) VALUES (1)", "unique", "UNIQUE constraint failed: t.id", "t", "id", NULL, 0},
+    {"INSERT INTO t (id) VALUES (1)", "unique", "UNIQUE constraint failed: t.id", "t", "id", NULL,
+     0},
     {"INSERT INTO t (c, d) VALUES (1, 1)", "unique", NULL, "t", "c,d", NULL, 0},
     {"INSERT INTO t (a) VALUES ('X')", "unique", NULL, NULL, NULL, "ux", 0},
     {"INSERT INTO t (b) VALUES (NULL)", "not_null", NULL, "t", "b", NULL, 0},
@@ -47,8 +50,8 @@ static const row rows[] = {
     {"CREATE TABLE w (a, a)", "duplicate_column", NULL, NULL, NULL, NULL, 0},
     {"ALTER TABLE t ADD COLUMN a", "duplicate_column", NULL, NULL, NULL, NULL, 0},
     {"CREATE INDEX ux ON t (a)", "duplicate_object", NULL, NULL, NULL, NULL, 0},
-    {"CREATE TRIGGER fail AFTER INSERT ON t BEGIN SELECT 1; END", "duplicate_object", NULL, NULL, NULL,
-     NULL, 0},
+    {"CREATE TRIGGER fail AFTER INSERT ON t BEGIN SELECT 1; END", "duplicate_object", NULL, NULL,
+     NULL, NULL, 0},
     {"DROP INDEX nope", "undefined_object", NULL, NULL, NULL, NULL, 0},
     {"SELECT 'a' = 'b' COLLATE nope", "undefined_object", NULL, NULL, NULL, NULL, 0},
     {"SELEC 1", "syntax", "near \"SELEC\": syntax error", NULL, NULL, NULL, 1},
@@ -56,20 +59,22 @@ static const row rows[] = {
     {"SELECT 'abc", "syntax", NULL, NULL, NULL, NULL, 8},
     {"", "syntax", "the SQL text has no statement", NULL, NULL, NULL, 0},
     {" -- only a comment\n ; /* and another", "syntax", NULL, NULL, NULL, NULL, 0},
-    {"SELECT 1; SELECT 2", "syntax", "the SQL text has more than one statement", NULL, NULL, NULL, 11},
+    {"SELECT 1; SELECT 2", "syntax", "the SQL text has more than one statement", NULL, NULL, NULL,
+     11},
     {"SELECT ?", "bad_parameters", "the statement takes 1 parameter, 0 given", NULL, NULL, NULL, 0},
-    {"SELECT ?, ?3", "bad_parameters", "the statement takes 3 parameters, 0 given", NULL, NULL, NULL, 0},
+    {"SELECT ?, ?3", "bad_parameters", "the statement takes 3 parameters, 0 given", NULL, NULL,
+     NULL, 0},
     {"SELECT ?999999", "too_many_params", NULL, NULL, NULL, NULL, 0},
     {"RELEASE nope", "savepoint", NULL, NULL, NULL, NULL, 0},
     {"COMMIT", "no_transaction", NULL, NULL, NULL, NULL, 0},
     {"ROLLBACK", "no_transaction", NULL, NULL, NULL, NULL, 0},
     {"SELECT abs(-9223372036854775808)", "out_of_range", "integer overflow", NULL, NULL, NULL, 0},
-    {"SELECT sum(x) FROM (SELECT 9223372036854775807 AS x UNION ALL SELECT 1)", "out_of_range", NULL, NULL,
-     NULL, NULL, 0},
+    {"SELECT sum(x) FROM (SELECT 9223372036854775807 AS x UNION ALL SELECT 1)", "out_of_range",
+     NULL, NULL, NULL, NULL, 0},
     {"SELECT mp_div(1, 0)", "division_by_zero", "division by zero", NULL, NULL, NULL, 0},
     {"SELECT mp_decimal_add('1', 'x')", "invalid_text", "not a decimal", NULL, NULL, NULL, 0},
-    {"SELECT mp_regexp('(', 'x')", "invalid_text", "invalid regular expression at offset 1", NULL, NULL, NULL,
-     0},
+    {"SELECT mp_regexp('(', 'x')", "invalid_text", "invalid regular expression at offset 1", NULL,
+     NULL, NULL, 0},
     {"SELECT json('{')", "json", "malformed JSON", NULL, NULL, NULL, 0},
     {"SELECT zeroblob(2000000000)", "value_too_long", NULL, NULL, NULL, NULL, 0},
     {"INSERT INTO v VALUES (1)", "other_programming", NULL, NULL, NULL, NULL, 0},
@@ -79,7 +84,8 @@ static const row rows[] = {
 static void same_text(const row *at, const char *what, const char *got, const char *wanted)
 {
   if (wanted == NULL ? got != NULL && what[0] != 'm' : got == NULL || strcmp(got, wanted) != 0)
-    fail_msg("%s: %s is %s, not %s", at->sql, what, got ? got : "(none)", wanted ? wanted : "(none)");
+    fail_msg("%s: %s is %s, not %s", at->sql, what, got ? got : "(none)",
+             wanted ? wanted : "(none)");
 }
 
 static void each_error_has_its_kind_names_and_position(void **state)
@@ -116,8 +122,12 @@ static void each_error_has_its_kind_names_and_position(void **state)
 static void a_trailing_semicolon_and_comments_are_no_second_statement(void **state)
 {
   fixture *f = *state;
-  static const char *const sqls[] = {"SELECT 1;", "SELECT 1 ; -- done", "/* a */ SELECT 1 /* b */ ; ;",
-                                     "SELECT 1; /* not closed", "SELECT 1\n;\n", "; SELECT 1"};
+  static const char *const sqls[] = {"SELECT 1;",
+                                     "SELECT 1 ; -- done",
+                                     "/* a */ SELECT 1 /* b */ ; ;",
+                                     "SELECT 1; /* not closed",
+                                     "SELECT 1\n;\n",
+                                     "; SELECT 1"};
   for (size_t i = 0; i < sizeof sqls / sizeof *sqls; i++)
     exec(f, sqls[i]);
 }

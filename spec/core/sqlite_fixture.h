@@ -272,6 +272,43 @@ static inline mp_value int_value(int64_t i)
   return (mp_value){.kind = MP_INT, .i = i};
 }
 
+/* ---- what tests ask often ---- */
+
+#define ENDLESS "WITH RECURSIVE n(i) AS (VALUES (0) UNION ALL SELECT i + 1 FROM n) SELECT "
+
+static inline void expect(mp_request *req, mp_status kind)
+{
+  if (req->error.kind != kind)
+    print_error("%s: %s (%s)\n", req->sql, mp_status_name(req->error.kind),
+                req->error.message != NULL ? req->error.message : "");
+  assert_int_equal(req->error.kind, kind);
+}
+
+static inline int64_t count(fixture *f, const char *sql)
+{
+  mp_request *req = run(f, sql);
+  expect(req, MP_OK);
+  int64_t n = cell_of(req, 0, 0).i;
+  mp_request_free(req);
+  return n;
+}
+
+static inline mp_request *open_stream(fixture *f, const char *sql, size_t chunk_rows)
+{
+  mp_request *req = request_new(f, MP_OP_STREAM, sql, NULL, 0, 1);
+  req->chunk_rows = chunk_rows;
+  submit(f, req);
+  return req;
+}
+
+static inline bool next_chunk(fixture *f, mp_request *req)
+{
+  int before = f->chunk_n;
+  while (req->state != MP_REQ_DONE && f->chunk_n == before)
+    turn(f);
+  return req->state != MP_REQ_DONE;
+}
+
 #define assert_text(value, expected)                                                               \
   do {                                                                                             \
     mp_value v_ = (value);                                                                         \

@@ -54,7 +54,8 @@ static void arithmetic_is_exact_or_an_error(void **state)
       {"mp_mod(7.5, 2)", "1.5"},
       {"mp_mod(1, 0)", "! division by zero"},
       {"(SELECT mp_sum(value) FROM json_each('[1,2,3]'))", "6"},
-      {"(SELECT mp_sum(value) FROM json_each('[9223372036854775807,1,-1]'))", "9223372036854775807"},
+      {"(SELECT mp_sum(value) FROM json_each('[9223372036854775807,1,-1]'))",
+       "9223372036854775807"},
       {"(SELECT mp_sum(value) FROM json_each('[9223372036854775807,1]'))", "! integer overflow"},
       {"(SELECT mp_sum(value) FROM json_each('[0.1,0.2,1]'))", "1.3"},
       {"(SELECT mp_sum(value) FROM json_each('[]'))", "NULL"},
@@ -70,7 +71,8 @@ static void decimals_calculate_exactly(void **state)
 {
   static const row rows[] = {
       {"mp_decimal_add('0.1', '0.2')", "0.3"},
-      {"mp_decimal_add('123456789012345678901234567890.12', '0.88')", "123456789012345678901234567891.00"},
+      {"mp_decimal_add('123456789012345678901234567890.12', '0.88')",
+       "123456789012345678901234567891.00"},
       {"mp_decimal_sub('1.20', 3)", "-1.80"},
       {"mp_decimal_mul('1.20', 0.5)", "0.600"}, /* a real by its shortest text */
       {"mp_decimal_div('1', '3')", "0.333333"},
@@ -95,13 +97,15 @@ static void decimals_calculate_exactly(void **state)
       {"mp_decimal_add(NULL, 'x')", "NULL"},
       {"mp_decimal_cmp('1.2', '1.20')", "0"},
       {"mp_decimal_cmp('-123456789012345678901234567890', 1)", "-1"},
-      {"(SELECT mp_decimal_sum(value) FROM json_each('[\"0.10\",\"123456789012345678901234567890\",1]'))",
+      {"(SELECT mp_decimal_sum(value) FROM "
+       "json_each('[\"0.10\",\"123456789012345678901234567890\",1]'))",
        "123456789012345678901234567891.10"},
       {"(SELECT mp_decimal_avg(value) FROM json_each('[\"0.10\",\"0.20\"]'))", "0.15"},
       {"(SELECT mp_decimal_avg(value) FROM json_each('[1,2,2]'))", "1.666667"},
       {"(SELECT mp_decimal_sum(value) FROM json_each('[null]'))", "NULL"},
       {"(SELECT mp_decimal_avg(value) FROM json_each('[]'))", "NULL"},
-      {"(SELECT group_concat(s) FROM (SELECT mp_decimal_sum(value) OVER (ORDER BY key ROWS 1 PRECEDING) s "
+      {"(SELECT group_concat(s) FROM (SELECT mp_decimal_sum(value) OVER (ORDER BY key ROWS 1 "
+       "PRECEDING) s "
        "FROM json_each('[\"0.1\",\"0.2\",\"123456789012345678901234567890\",\"1\"]')))",
        "0.1,0.3,123456789012345678901234567890.2,123456789012345678901234567891.0"},
       {"'1.2' = '1.20' COLLATE mp_decimal", "1"},
@@ -109,12 +113,15 @@ static void decimals_calculate_exactly(void **state)
       {"'-9' > '-10' COLLATE mp_decimal", "1"},
       {"'x' > '10' COLLATE mp_decimal", "1"},
       {"'x' = 'x' COLLATE mp_decimal", "1"},
-      {"(SELECT group_concat(value, ' ') FROM (SELECT value FROM json_each('[\"10\",\"9.5\",\"-3\",\"x\","
+      {"(SELECT group_concat(value, ' ') FROM (SELECT value FROM "
+       "json_each('[\"10\",\"9.5\",\"-3\",\"x\","
        "\"123456789012345678901234567890.1\",\"123456789012345678901234567890\",\"0\"]') "
        "ORDER BY value COLLATE mp_decimal))",
        "-3 0 9.5 10 123456789012345678901234567890 123456789012345678901234567890.1 x"},
       {"(SELECT max(value COLLATE mp_decimal) FROM json_each('[\"9\",\"10\"]'))", "10"},
-      {"(SELECT count(DISTINCT value COLLATE mp_decimal) FROM json_each('[\"1\",\"1.0\",\"1.00\"]'))", "1"},
+      {"(SELECT count(DISTINCT value COLLATE mp_decimal) FROM "
+       "json_each('[\"1\",\"1.0\",\"1.00\"]'))",
+       "1"},
   };
   CHECK(*state, rows);
 }
@@ -125,7 +132,7 @@ static void case_is_folded_by_unicode(void **state)
       {"mp_lower('ÀÉÎ Straße ПРИВЕТ')", "àéî straße привет"},
       {"mp_upper('àéî straße привет')", "ÀÉÎ STRAßE ПРИВЕТ"},
       {"mp_fold('ΣΊΣΥΦΟΣ') = mp_fold('σίσυφος')", "1"}, /* the final sigma */
-      {"mp_fold('K')", "k"},                             /* the Kelvin sign */
+      {"mp_fold('K')", "k"},                            /* the Kelvin sign */
       {"mp_fold('ẞ') = mp_fold('ß')", "1"},
       {"mp_fold('İ') = mp_fold('i')", "0"},
       {"mp_fold('ı') = mp_fold('I')", "0"},
@@ -157,13 +164,16 @@ static void regular_expressions_are_those_of_pcre(void **state)
       {"mp_regexp('a', NULL)", "NULL"},
       {"mp_regexp(NULL, 'a')", "NULL"},
       {"mp_regexp('', '')", "1"},
-      {"mp_regexp('(', 'a')", "! invalid regular expression at offset 1: missing closing parenthesis"},
+      {"mp_regexp('(', 'a')",
+       "! invalid regular expression at offset 1: missing closing parenthesis"},
       {"mp_regexp('a', 'a', 'q')", "! invalid regular expression: flags"},
       {"mp_regexp('(a+)+$', 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab')",
        "! regular expression is too complex"},
       {"(SELECT sum(mp_regexp('^a', value)) FROM json_each('[\"a\",\"ab\",\"b\"]'))", "2"},
-      {"(SELECT group_concat(mp_regexp('A', 'a', value)) FROM json_each('[\"i\",\"\",\"i\"]'))", "1,0,1"},
-      {"(SELECT group_concat(mp_regexp(value, 'a')) FROM json_each('[\"a\",\"b\",\"^a$\"]'))", "1,0,1"},
+      {"(SELECT group_concat(mp_regexp('A', 'a', value)) FROM json_each('[\"i\",\"\",\"i\"]'))",
+       "1,0,1"},
+      {"(SELECT group_concat(mp_regexp(value, 'a')) FROM json_each('[\"a\",\"b\",\"^a$\"]'))",
+       "1,0,1"},
       {"mp_regexp('a', CAST(x'ff61' AS TEXT))", "1"},
   };
   CHECK(*state, rows);
@@ -183,10 +193,8 @@ static void ours_work_in_views_too(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      on_memory(arithmetic_is_exact_or_an_error),
-      on_memory(decimals_calculate_exactly),
-      on_memory(case_is_folded_by_unicode),
-      on_memory(regular_expressions_are_those_of_pcre),
+      on_memory(arithmetic_is_exact_or_an_error), on_memory(decimals_calculate_exactly),
+      on_memory(case_is_folded_by_unicode),       on_memory(regular_expressions_are_those_of_pcre),
       on_memory(ours_work_in_views_too),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* sqlite_stress_test.c - eight sessions on one file do random things to it and to each other.
-** What must hold: every request ends exactly once, every result is that of its own request, and the file adds up. */
+** What must hold: every request ends exactly once, every result is that of its own request, and
+** the file adds up. */
 #include "sqlite_fixture.h"
 
 #define SESSIONS 8
@@ -57,8 +58,10 @@ static void done(mp_request *req)
 static mp_request *random_request(fixture *f, ticket *t)
 {
   static const char *const sqls[] = {
-      "SELECT ?", "INSERT INTO log (n) VALUES (?)",
-      "WITH RECURSIVE n(i) AS (VALUES (?1) UNION ALL SELECT i + 1 FROM n WHERE i < ?1 + 299) SELECT i FROM n",
+      "SELECT ?",
+      "INSERT INTO log (n) VALUES (?)",
+      "WITH RECURSIVE n(i) AS (VALUES (?1) UNION ALL SELECT i + 1 FROM n WHERE i < ?1 + 299) "
+      "SELECT i FROM n",
       "SELECT ?1 FROM (SELECT sum(n) FROM log)",
       "WITH RECURSIVE n(i) AS (VALUES (0) UNION ALL SELECT i + 1 FROM n WHERE i < 3000) "
       "SELECT ?1 FROM (SELECT max(i) FROM n)",
@@ -66,7 +69,8 @@ static mp_request *random_request(fixture *f, ticket *t)
   int what = dice(5);
   *t = (ticket){.f = f, .nonce = rand_r(&seed), .writes = what == 1};
   mp_value param = int_value(t->nonce);
-  mp_request *req = request_new(f, what == 2 ? MP_OP_STREAM : MP_OP_QUERY, sqls[what], &param, 1, 1);
+  mp_request *req =
+      request_new(f, what == 2 ? MP_OP_STREAM : MP_OP_QUERY, sqls[what], &param, 1, 1);
   req->chunk_rows = 1 + (size_t)dice(100);
   req->owner = t;
   req->on_chunk = chunk;
@@ -137,7 +141,8 @@ static void sessions_on_one_file_stay_apart(void **state)
   assert_whole(cell_of(req, 0, 0), written);
   mp_request_free(req);
   assert_int_equal(made, ended);
-  print_message("%d requests, %d written, %d stopped, %d busy\n", made, (int)written, stopped, busy);
+  print_message("%d requests, %d written, %d stopped, %d busy\n", made, (int)written, stopped,
+                busy);
   for (int i = SESSIONS; i-- > 0;)
     fixture_free(all[i]);
 }

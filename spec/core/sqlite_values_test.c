@@ -55,8 +55,14 @@ static void values_without_a_type_in_sqlite_are_kept_as_canonical_text(void **st
       {.kind = MP_JSON, .s = "[1]", .len = 3},
   };
   static const char *const texts[] = {
-      "1.20", digits, "1970-01-01", "00:00:00.000001", "1970-01-01 00:00:01.5",
-      "1970-01-01 00:00:00", NULL, "[1]",
+      "1.20",
+      digits,
+      "1970-01-01",
+      "00:00:00.000001",
+      "1970-01-01 00:00:01.5",
+      "1970-01-01 00:00:00",
+      NULL,
+      "[1]",
   };
   mp_request *req = run_with(f, "SELECT ?, ?, ?, ?, ?, ?, ?, ?", params, 8);
   assert_int_equal(req->error.kind, MP_OK);
@@ -149,14 +155,28 @@ static void declared_types_give_the_kinds_of_columns(void **state)
     const char *type;
     mp_kind kind;
   } rows[] = {
-      {"INTEGER", MP_INT},       {"BIGINT", MP_INT},        {"smallint", MP_INT},
-      {"BOOLEAN", MP_BOOL},      {"REAL", MP_FLOAT},        {"DOUBLE PRECISION", MP_FLOAT},
-      {"DECIMAL_TEXT(12, 2)", MP_DECIMAL}, {"NUMERIC(12,2)", MP_DECIMAL},
-      {"VARCHAR(100)", MP_TEXT}, {"TEXT", MP_TEXT},         {"BLOB", MP_BLOB},
-      {"DATE", MP_DATE},         {"TIME", MP_TIME},         {"DATETIME", MP_DATETIME},
-      {"TIMESTAMP WITH TIME ZONE", MP_DATETIME},            {"WALLTIME_TEXT", MP_WALLTIME},
-      {"INTERVAL_TEXT", MP_INTERVAL}, {"UUID_TEXT", MP_UUID}, {"JSON_TEXT", MP_JSON},
-      {"json", MP_JSON},         {"POINT", MP_NULL},        {"", MP_NULL},
+      {"INTEGER", MP_INT},
+      {"BIGINT", MP_INT},
+      {"smallint", MP_INT},
+      {"BOOLEAN", MP_BOOL},
+      {"REAL", MP_FLOAT},
+      {"DOUBLE PRECISION", MP_FLOAT},
+      {"DECIMAL_TEXT(12, 2)", MP_DECIMAL},
+      {"NUMERIC(12,2)", MP_DECIMAL},
+      {"VARCHAR(100)", MP_TEXT},
+      {"TEXT", MP_TEXT},
+      {"BLOB", MP_BLOB},
+      {"DATE", MP_DATE},
+      {"TIME", MP_TIME},
+      {"DATETIME", MP_DATETIME},
+      {"TIMESTAMP WITH TIME ZONE", MP_DATETIME},
+      {"WALLTIME_TEXT", MP_WALLTIME},
+      {"INTERVAL_TEXT", MP_INTERVAL},
+      {"UUID_TEXT", MP_UUID},
+      {"JSON_TEXT", MP_JSON},
+      {"json", MP_JSON},
+      {"POINT", MP_NULL},
+      {"", MP_NULL},
   };
   const int n = sizeof rows / sizeof *rows;
   char sql[1000] = "CREATE TABLE kinds (";
@@ -265,7 +285,8 @@ static void prepare_tells_columns_and_parameters_and_runs_nothing(void **state)
 {
   fixture *f = *state;
   exec(f, "CREATE TABLE p (a BOOLEAN)");
-  mp_request *req = request_new(f, MP_OP_PREPARE, "INSERT INTO p VALUES (?), (?) RETURNING a", NULL, 0, 1);
+  mp_request *req =
+      request_new(f, MP_OP_PREPARE, "INSERT INTO p VALUES (?), (?) RETURNING a", NULL, 0, 1);
   submit(f, req);
   wait_for(f, req);
   assert_int_equal(req->error.kind, MP_OK);
@@ -310,7 +331,8 @@ static void a_write_whose_result_is_too_large_is_undone(void **state)
 {
   fixture *f = *state;
   exec(f, "CREATE TABLE big (a)");
-  mp_request *req = request_new(f, MP_OP_QUERY, "INSERT INTO big VALUES (1), (2), (3) RETURNING a", NULL, 0, 1);
+  mp_request *req =
+      request_new(f, MP_OP_QUERY, "INSERT INTO big VALUES (1), (2), (3) RETURNING a", NULL, 0, 1);
   req->max_rows = 2;
   submit(f, req);
   wait_for(f, req);

@@ -215,7 +215,7 @@ databases.each("a query set", function(open)
 
   it("is no array", function()
     local query = Person:filter{ age = 36 }
-    for _, misuse in ipairs{ function() return #query end, function() return ipairs(query) end, function() return pairs(query) end } do
+    for _, misuse in ipairs{ function() return #query end, function() for _ in ipairs(query) do break end end, function() return pairs(query) end } do
       local err = raises("usage", misuse)
       assert.truthy(err.message:find(":all()", 1, true), err.message)
     end

@@ -72,7 +72,7 @@ databases.each("an entity's value", function(open)
   local function back(name, v)
     local object = Sample:create{ [name] = v }
     local got = Sample:get(object.id)[name]
-    assert.equal(tostring(object[name]), tostring(got))
+    assert.equal(mp.show(object[name]), mp.show(got))
     return got
   end
 

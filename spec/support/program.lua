@@ -4,10 +4,10 @@ local program = {}
 
 -- `build/moonpool`, or the one of another build directory whose specs run now.
 local function path()
-  local pipe = assert(io.popen "readlink /proc/$PPID/exe")
-  local exe = pipe:read "l"
+  local pipe = assert(io.popen "readlink /proc/$PPID/exe; pwd")
+  local exe, directory = pipe:read("l", "l")
   pipe:close()
-  return exe and exe:find "/moonpool$" and exe or "build/moonpool"
+  return exe and exe:find "/moonpool$" and exe or directory .. "/build/moonpool"
 end
 
 program.path = path()

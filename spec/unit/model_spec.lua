@@ -53,6 +53,17 @@ describe("a model", function()
     assert.equal(1, times)
   end)
 
+  it("keeps the query set of all rows of the others, which lead to the new one", function()
+    local Book = sql.entity("Book", { author = f.belongs_to("Author", { inverse = "books" }) })
+    sql.entity("Author", { name = f.string() })
+    assert.equal([["author"."name" = ?1]], sql.where(Book:filter { author__name = "x" }))
+    sql.entity("Author", { nick = f.string() })
+    assert.equal(Book.shape, Book.model.root)
+    assert.equal([["author"."nick" = ?1]], sql.where(Book:filter { author__nick = "x" }))
+    sql.error("unknown_field", function() Book:filter { author__name = "x" } end)
+    sql.error("unknown_field", function() return Book.author.name end)
+  end)
+
   it("lets two entities share a declaration", function()
     local created = f.datetime { null = true }
     local state = f.enum { "a", "b" }

@@ -7,7 +7,7 @@ select twice -> columns id:int, id:int; row 1, 2
 select text -> columns t:text; row "12.50"; row "x"
 select null -> columns n:int; row null; row 2
 select none -> columns n:int
-select params -> columns a:text, b:text, c:text; params
+select params -> params
 stream -> columns n:int; row # *10
 broken stream -> columns n:int; row # *4
 insert -> affected 1; id 7
@@ -26,6 +26,17 @@ end
 local function take(id)
   runtime.await(id)
   return core.take(id)
+end
+
+-- What happens in the background is given time; a failure shows as never having happened.
+local function eventually(happened)
+  for _ = 1, 5000 do
+    if happened() then
+      return true
+    end
+    runtime.sleep(0.001)
+  end
+  return false
 end
 
 describe("the core", function()
@@ -201,8 +212,8 @@ describe("the core", function()
 
   describe("parameters", function()
     it("of every place arrive, nil as NULL, also the last one", function()
-      assert.same({ { a = "x", c = "z" } }, core.rows(query("select params", "x", nil, "z")))
-      assert.same({ { a = "x" } }, core.rows(query("select params", "x", nil, nil)))
+      assert.same({ { p1 = "x", p3 = "z" } }, core.rows(query("select params", "x", nil, "z")))
+      assert.same({ { p1 = "x" } }, core.rows(query("select params", "x", nil, nil)))
     end)
 
     it("that no database takes are refused with their place, and nothing is sent", function()
@@ -243,7 +254,6 @@ describe("the core", function()
       runtime.await(id)
       assert.equal(4, #core.rows(id))
       runtime.sleep(0.003)
-      assert.equal("stale_handle", (raised(core.rows, 0)).kind)
       core.more(id)
       runtime.await(id)
       assert.equal(4, #core.rows(id))
@@ -299,9 +309,10 @@ describe("the core", function()
       lease = nil -- luacheck: ignore
       collectgarbage()
       collectgarbage()
-      runtime.sleep(0.003)
-      local asked = core.fake_log "core"
-      assert.truthy(asked[#asked]:lower():find "rollback", asked[#asked])
+      assert.is_true(eventually(function()
+        local asked = core.fake_log "core"
+        return asked[#asked]:lower():find "rollback"
+      end))
     end)
 
     it("that is released while it waits ends the wait", function()
@@ -352,9 +363,10 @@ describe("the core", function()
       other = nil -- luacheck: ignore
       collectgarbage()
       collectgarbage()
-      runtime.sleep(0.003)
-      local _, counts = core.fake_log "core"
-      assert.equal(0, counts.sessions)
+      assert.is_true(eventually(function()
+        local _, counts = core.fake_log "core"
+        return counts.sessions == 0
+      end))
     end)
 
     it("asks for its password, connection by connection", function()

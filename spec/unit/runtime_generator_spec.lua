@@ -100,9 +100,9 @@ describe("a wait inside a generator", function()
           coroutine.yield()
         end
       end)
-      local a, b = runtime.spawn(co), nil
+      local a = runtime.spawn(co)
       a:wait()
-      b = runtime.spawn(co)
+      local b = runtime.spawn(co)
       b:wait()
       assert.same({ a, b }, task_of_wait)
     end)

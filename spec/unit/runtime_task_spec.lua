@@ -191,6 +191,28 @@ describe("outside any task", function()
   end)
 end)
 
+describe("a foreign loop", function()
+  it("drives the tasks by fd, timeout and step", function()
+    if runtime.current().number > 0 then -- under the host each spec runs in a task
+      local err = raised(runtime.loop.step)
+      assert.equal("concurrency", err.kind)
+      return
+    end
+    local task = runtime.spawn(function()
+      runtime.sleep(0.002)
+      return "done"
+    end)
+    assert.is_true(runtime.loop.fd() >= 0)
+    assert.equal(0, runtime.loop.timeout())
+    runtime.loop.step()
+    assert.is_true(runtime.loop.timeout() > 0)
+    while not task.ended do
+      runtime.loop.step()
+    end
+    assert.equal("done", task:wait())
+  end)
+end)
+
 describe("20,000 tasks", function()
   it("all run to their end, each with its own values", function()
     local n = os.getenv "MOONPOOL_UNDER" and 2000 or 20000

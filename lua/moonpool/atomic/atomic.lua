@@ -40,6 +40,7 @@ end
 
 checks.read_only = flag "read_only"
 checks.durable = flag "durable"
+checks.deferrable = flag "deferrable"
 
 function checks.retry(times)
   if type(times) ~= "number" or times < 0 or times % 1 ~= 0 then
@@ -61,9 +62,9 @@ local function check(options, allowed)
   return found
 end
 
-local FOR_BLOCK = { database = true, isolation = true, read_only = true, retry = true, durable = true }
-local FOR_DATABASE = { isolation = true, read_only = true, retry = true, durable = true }
-local FOR_BEGIN = { isolation = true, read_only = true, durable = true }
+local FOR_BLOCK = { database = true, isolation = true, read_only = true, retry = true, durable = true, deferrable = true }
+local FOR_DATABASE = { isolation = true, read_only = true, retry = true, durable = true, deferrable = true }
+local FOR_BEGIN = { isolation = true, read_only = true, durable = true, deferrable = true }
 
 local function check_function(fn)
   local meta = getmetatable(fn)

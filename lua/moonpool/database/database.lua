@@ -56,7 +56,7 @@ function database.open(given, more, name)
     pool:set_password(secret)
   end
 
-  local limits = { max_rows = options.max_rows, max_bytes = options.max_bytes }
+  local limits = { max_rows = options.max_rows, max_bytes = options.max_bytes, timeout = options.command_timeout }
   local self = setmetatable({
     name = name, dialect = options.dialect, options = options, pool = pool,
     query_options = next(limits) and limits or nil,

@@ -41,10 +41,15 @@ function event.start(database, sql, n)
   }
 end
 
---- Take the answer of an operation, noting its times.
-function event.take(record, op, take, a, b, c)
+--- Note the times of a finished operation whose answer was not taken yet.
+function event.times(record, op)
   local wait, execute = core.times(op)
   record.wait, record.execute = wait or 0, execute or 0
+end
+
+--- Take the answer of an operation, noting its times.
+function event.take(record, op, take, a, b, c)
+  event.times(record, op)
   local before = core.now()
   local value, extra = take(op, a, b, c)
   record.decode = core.now() - before
@@ -99,7 +104,8 @@ end
 ---@param limit_ms number
 function event.slow(limit_ms)
   return function(record)
-    if record.elapsed * 1000 >= limit_ms then
+    -- waiting for a connection is the pool's business, not the statement's
+    if (record.execute + record.decode) * 1000 >= limit_ms then
       io.stderr:write("slow query ", event.line(record), ": wait ", milliseconds(record.wait), ", execute ",
         milliseconds(record.execute), ", decode ", milliseconds(record.decode), "\n")
     end

@@ -249,12 +249,16 @@ end
 -- ---- the statements of transactions ----
 
 --- Wait for BEGIN, COMMIT and so on. Clean-up and commits are waited for to their end, also by a cancelled task.
+---@param finished (fun(op: integer))? called before the answer is taken
 ---@return table? problem
-function holding.settle(op, cleanup)
+function holding.settle(op, cleanup, finished)
   if cleanup then
     await_cleanup(op)
   else
     await(op)
+  end
+  if finished then
+    finished(op)
   end
   local ok, problem = core.take(op)
   if not ok then

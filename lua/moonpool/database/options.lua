@@ -7,7 +7,7 @@ local vocabulary = require "moonpool.vocabulary"
 
 local options = {}
 
--- What an option takes. from_text: a URL's query parameters are texts.
+-- What an option takes: value -> value or nil, and what it takes in words.
 local takes = {}
 
 function takes.text(value)
@@ -15,18 +15,16 @@ function takes.text(value)
 end
 
 function takes.number(value)
-  value = tonumber(value)
-  return value and value >= 0 and value or nil, "a number of seconds or of milliseconds, 0 or more"
+  return type(value) == "number" and value >= 0 and value or nil, "a number, 0 or more"
 end
 
 function takes.seconds(value)
-  value = tonumber(value)
-  return value and value > 0 and value or nil, "a number of seconds greater than 0"
+  return type(value) == "number" and value > 0 and value or nil, "a number of seconds greater than 0"
 end
 
 function takes.count(value)
-  value = tonumber(value)
-  return value and value >= 0 and value % 1 == 0 and value < 2 ^ 31 and value or nil, "a whole number, 0 or more"
+  local fits = type(value) == "number" and value >= 0 and value % 1 == 0 and value < 2 ^ 31
+  return fits and value or nil, "a whole number, 0 or more"
 end
 
 function takes.some(value)
@@ -35,11 +33,7 @@ function takes.some(value)
 end
 
 function takes.flag(value)
-  if value == "true" or value == "1" then
-    return true
-  elseif value == "false" or value == "0" then
-    return false
-  elseif type(value) == "boolean" then
+  if type(value) == "boolean" then
     return value
   end
   return nil, "true or false"
@@ -151,19 +145,35 @@ local function fill(specs, checked)
   return checked
 end
 
+local numbers = { number = true, seconds = true, count = true, some = true }
+local flags = { flag = true, echo = true }
+local words = { ["true"] = true, ["1"] = true, ["false"] = false, ["0"] = false }
+
+-- A URL's query parameters are texts.
+local function from_text(spec, text)
+  local kind = spec and spec[1]
+  if numbers[kind] then
+    return tonumber(text) or text
+  elseif flags[kind] and words[text] ~= nil then
+    return words[text]
+  end
+  return text
+end
+
 -- A URL's pool.max=5 is the option max of the table pool.
 local function unfold(given)
-  local flat = {}
+  local found = {}
   for name, value in pairs(given) do
     local group, inner = name:match("^(%l+)%.([%l_]+)$")
-    if group and known[group] and known[group].table then
-      flat[group] = flat[group] or {}
-      flat[group][inner] = value
+    local specs = group and known[group] and known[group].table
+    if specs then
+      found[group] = found[group] or {}
+      found[group][inner] = from_text(specs[inner], value)
     else
-      flat[name] = value
+      found[name] = from_text(known[name], value)
     end
   end
-  return flat
+  return found
 end
 
 local function merge(into, from)

@@ -94,7 +94,7 @@ end
 local function scan(sql, habit)
   local out, from, i, length = {}, 1, 1, #sql
   local style, count, arity = nil, 0, 0
-  local names, order, numbers = nil, {}, {}
+  local order, numbers = {}, {}
   local first, writes
 
   local function take(kind, stop, argument, text)
@@ -168,8 +168,7 @@ local function scan(sql, habit)
 
   local found = { sql = table.concat(out), style = style, count = count, arity = arity }
   if style == ":" then
-    names = order
-    found.names = names
+    found.names = order
   elseif style == "$" then
     found.order = order
   end

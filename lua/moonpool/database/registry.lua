@@ -112,8 +112,17 @@ end
 ---@param how {drain: number?}?
 function registry.close_all(how)
   by_name = {}
+  local failed, first
   for _, one in ipairs(database.all()) do
-    one:close(how)
+    local ok, err = pcall(one.close, one, how)
+    if not ok and not failed then
+      failed, first = true, err
+    elseif not ok then
+      errors.suppress(first, err)
+    end
+  end
+  if failed then
+    return error(first, 0)
   end
 end
 

@@ -153,15 +153,19 @@ function Stream:__call()
 end
 
 -- Stop the statement and wait until it has: the connection is free when close returns.
-local function stop(parts)
-  core.cancel(parts.op, "cancelled")
-  runtime.await_cleanup(parts.op)
+local function stop(self)
+  local op = self.parts.op
+  if self.asked then
+    core.more(op) -- while a chunk is there, the operation has not got another end
+  end
+  core.cancel(op, "cancelled")
+  runtime.await_cleanup(op)
 end
 
 --- Stop it: what is left of the statement is not run. May be called twice.
 function Stream:close()
   if not self.parts.over then
-    pcall(stop, self.parts) -- where nothing can wait, it ends by itself
+    pcall(stop, self) -- where nothing can wait, it ends by itself
     finish(self, true)
   end
   self.rows, self.at = {}, 0

@@ -35,12 +35,15 @@ local weak_keys = { __mode = "k" }
 -- Run a transaction statement, with its record if somebody reads them.
 local function control(frame, word, op, cleanup)
   local database = frame.database
-  local record = database.observers and event.start(database, word, 0)
-  local problem = holding.settle(op, cleanup)
-  if record then
-    record.error = problem
-    event.finish(database, record)
+  if not database.observers then
+    return holding.settle(op, cleanup)
   end
+  local record = event.start(database, word, 0)
+  local problem = holding.settle(op, cleanup, function()
+    event.times(record, op)
+  end)
+  record.error = problem
+  event.finish(database, record)
   return problem
 end
 

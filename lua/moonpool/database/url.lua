@@ -83,7 +83,8 @@ function url.parse(text)
   scheme = scheme:lower():match("^[^+]*") -- postgresql+asyncpg: the driver is ours to choose
   local known = schemes[scheme]
   if known == nil then
-    bad("unknown scheme " .. scheme .. vocabulary.suggest(scheme, schemes))
+    bad("unknown scheme " .. scheme .. vocabulary.suggest(scheme, schemes)
+      .. "; there are sqlite, postgres, postgresql, yugabyte, mariadb and mysql")
   end
 
   local options = {}

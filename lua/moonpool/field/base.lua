@@ -34,6 +34,12 @@ local LATER = { version = true, lazy = true, collation = true }
 --- which alone knows objects.
 base.key_of = function() return nil end
 
+--- The key of an object that stands for its key; only where the field is one.
+function base.object_key(field, value)
+  if not field.primary_key then return nil end
+  return base.key_of(value, field)
+end
+
 -- Options are read in this order so that a wrong declaration gives the same error each time.
 local function sorted_keys(t)
   local keys = {}

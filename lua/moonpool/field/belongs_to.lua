@@ -83,7 +83,7 @@ return {
     local key = field:key_field()
     if type(value) == "table" then
       local of_object, why = base.key_of(value, field)
-      if of_object == nil then return nil, why or select(2, base.cannot_take(field, value)) end
+      if of_object == nil then return base.cannot_take(field, value, why) end
       value = of_object
     end
     local taken, why = key:take(value)

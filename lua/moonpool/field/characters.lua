@@ -9,6 +9,11 @@ local text_length = core.text_length
 local characters = {}
 
 function characters.take(field, value)
+  if type(value) == "table" then
+    local key, reason = base.object_key(field, value)
+    if key == nil then return base.cannot_take(field, value, reason) end
+    value = key
+  end
   if type(value) ~= "string" then return base.cannot_take(field, value) end
   local length, bad = text_length(value)
   if not length then

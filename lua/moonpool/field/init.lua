@@ -74,8 +74,9 @@ end
 
 field.bind = base.bind
 
---- fn(value, field) gives the key of an object, or nil (and why): objects stand wherever a key does.
----@param fn fun(value: table, field: table?): any, string?
+--- fn(value, field), field being a key or a relation, gives the key of an object, or nil (and why): so
+--- objects stand wherever a key does.
+---@param fn fun(value: table, field: table): any, string?
 function field.set_key_of(fn)
   base.key_of = fn
 end

@@ -10,8 +10,8 @@ return {
   options = {},
   take = function(field, value)
     if type(value) == "table" then
-      local key = base.key_of(value)
-      if key == nil then return base.cannot_take(field, value) end
+      local key, reason = base.object_key(field, value)
+      if key == nil then return base.cannot_take(field, value, reason) end
       value = key
     end
     return take(field, value)

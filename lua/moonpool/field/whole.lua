@@ -31,8 +31,9 @@ function whole.type(name, bits)
       local kind = type(value)
       if kind == "boolean" then return base.cannot_take(field, value) end
       if kind == "table" then
-        taken = base.key_of(value)
-        if taken == nil then return base.cannot_take(field, value) end
+        local reason
+        taken, reason = base.object_key(field, value)
+        if taken == nil then return base.cannot_take(field, value, reason) end
       end
       local why
       taken, why = convert(INT, taken)

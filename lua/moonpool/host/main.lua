@@ -23,14 +23,14 @@ local function versions()
   end
 end
 
-local function run(chunk, message, arg)
+local function run(chunk, message, arg, signals)
   if not chunk then
     complain(message)
     return 1
   end
   require("moonpool.host.loader").install()
   _G.arg = arg
-  return require("moonpool.host.script").run(chunk, arg)
+  return require("moonpool.host.script").run(chunk, arg, signals)
 end
 
 local actions = {
@@ -50,20 +50,21 @@ local actions = {
     complain("unsupported: ", what.message, " is not built yet")
     return 2
   end,
-  code = function(what)
+  code = function(what, signals)
     local chunk, message = load(what.code, "=(command line)")
-    return run(chunk, message, what.arg)
+    return run(chunk, message, what.arg, signals)
   end,
-  script = function(what)
+  script = function(what, signals)
     local chunk, message = loadfile(what.path)
-    return run(chunk, message, what.arg)
+    return run(chunk, message, what.arg, signals)
   end,
 }
 
 --- The program's main function.
 ---@param words string[]  the command line, the program's name at 0
+---@param signals table  from lua/host/signals.c
 ---@return integer exit_code
-return function(words)
+return function(words, signals)
   local what = arguments.read(words)
-  return actions[what.action](what)
+  return actions[what.action](what, signals)
 end

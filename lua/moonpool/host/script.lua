@@ -3,18 +3,17 @@
 local core = require "moonpool.core"
 local errors = require "moonpool.errors"
 local runtime = require "moonpool.runtime"
-local signals = require "moonpool.host.signals"
 local task = require "moonpool.runtime.task"
 
 local script = {}
 
-local exit_codes = { [signals.INT] = 130, [signals.TERM] = 143 }
+local signals -- the functions of lua/host/signals.c
 local exit_code -- of the signal that came first
 
 -- ---- signals ----
 
 local function stop(signum)
-  exit_code = exit_code or exit_codes[signum]
+  exit_code = exit_code or 128 + signum
   runtime.cancel_all()
 end
 
@@ -84,8 +83,10 @@ end
 
 --- Run the chunk as the main task, and the loop until no task is left.
 ---@param chunk function  ---@param arg table  the script's arguments, with the field n
+---@param functions table  of signals
 ---@return integer exit_code
-function script.run(chunk, arg)
+function script.run(chunk, arg, functions)
+  signals = functions
   install_signals()
   install_exit()
   local failed = false

@@ -10,7 +10,7 @@ local vocabulary = require "moonpool.vocabulary"
 
 local model = {}
 
-local registry, ordered, watchers = {}, {}, {}
+local registry, ordered, watchers, forgetters = {}, {}, {}, {}
 
 local OPTIONS = { table = true, order_by = true, indexes = true, primary_key = true, database = true }
 local LATER = { schema = true, extends = true, discriminator = true, soft_delete = true, timestamps = true }
@@ -187,6 +187,14 @@ local function check_inverses(self)
   end
 end
 
+-- What was found about paths and queries may lead to a model that was replaced.
+local function forget_all()
+  for _, one in ipairs(ordered) do
+    one.paths, one.expressions, one.statements, one.plan = {}, {}, {}, nil
+    for _, forget in ipairs(forgetters) do forget(one) end
+  end
+end
+
 --- Declare an entity's model and register it.
 ---@param name string
 ---@param fields table<string, table>
@@ -203,7 +211,9 @@ function model.declare(name, fields, options)
   options = options or {}
   local self = setmetatable({
     name = name, options = options, fields = {}, by_name = {}, relations = {}, inverses = {}, key = {}, indexes = {},
-    find = model.find, names = model.names, paths = {}, expressions = {}, statements = {},
+    find = model.find, names = model.names,
+    -- found once for each text; root: the shape of the query set of all rows
+    root = nil, paths = {}, expressions = {}, statements = {},
   }, Model)
   read_options(self, options)
   add_fields(self, fields, options)
@@ -216,10 +226,9 @@ function model.declare(name, fields, options)
   local place = #ordered + 1
   for i, other in ipairs(ordered) do
     if other == before then place = i end
-    -- what was found about paths and queries may lead to the model that was replaced
-    other.paths, other.expressions, other.statements, other.root = {}, {}, {}, nil
   end
   ordered[place] = self
+  if before then forget_all() end
   link()
   for _, watcher in ipairs(watchers) do watcher(self) end
   return self
@@ -249,6 +258,9 @@ function model.names() return registry end
 
 --- Call fn(model) after each declaration.
 function model.on_declare(fn) watchers[#watchers + 1] = fn end
+
+--- Call fn(model) when what was found about a model's relations may no longer hold.
+function model.on_replace(fn) forgetters[#forgetters + 1] = fn end
 
 -- ---- what a model answers ----
 

@@ -92,22 +92,31 @@ local function walk_value(walk, value)
   return slot(walk, value)
 end
 
+-- What a lookup stands behind, for a message: a key as it was written, or the expression on its left.
+local function title_of(entry, where)
+  return type(where) == "string" and where or tostring(where) .. ":" .. entry.name
+end
+
+local function bad_array(entry, where, what)
+  errors.raise("bad_argument", title_of(entry, where) .. " takes an array" .. what)
+end
+
 -- The length of an array without holes, and whether all in it are plain values.
-local function array_length(title, value)
+local function array_length(entry, where, value)
   if type(value) ~= "table" or (getmetatable(value) ~= nil and value[1] == nil) or expression.is(value) then
-    errors.raise("bad_argument", ("%s takes an array, not %s"):format(title, vocabulary.quoted(value)))
+    bad_array(entry, where, ", not " .. vocabulary.quoted(value))
   end
   local length = #value
   local seen, is_plain = 0, true
   for key, item in next, value do
     seen = seen + 1
     if type(key) ~= "number" or key < 1 or key > length or key % 1 ~= 0 then
-      errors.raise("bad_argument", ("%s takes an array of values, this one has the key %s"):format(title, vocabulary.quoted(key)))
+      bad_array(entry, where, " of values, this one has the key " .. vocabulary.quoted(key))
     end
     local kind = type(item)
     if kind == "table" or item == null then is_plain = false end
   end
-  if seen ~= length then errors.raise("bad_argument", title .. " takes an array without holes; mp.null stands for NULL") end
+  if seen ~= length then bad_array(entry, where, " without holes; mp.null stands for NULL") end
   return length, is_plain
 end
 
@@ -133,11 +142,11 @@ local function walk_plain_list(walk, list, length)
   return { _op = "list", items = items }
 end
 
-local function walk_list(walk, title, value)
+local function walk_list(walk, entry, where, value)
   if is_query(value) then
     return { _op = "list", query = walk_query(walk, value), items = {} }
   end
-  local length, is_plain = array_length(title, value)
+  local length, is_plain = array_length(entry, where, value)
   if is_plain then return walk_plain_list(walk, value, length) end
   local built, items = { _op = "list" }, {}
   built.items = items
@@ -155,21 +164,20 @@ local function walk_list(walk, title, value)
 end
 
 -- What stands on the right of a lookup.
-local function walk_operand(walk, entry, title, value)
+local function walk_operand(walk, entry, where, value)
   local takes = entry.takes
   if takes == "one" then
     return walk_value(walk, value)
   elseif takes == "list" then
-    return walk_list(walk, title, value)
+    return walk_list(walk, entry, where, value)
   elseif takes == "pair" then
-    if array_length(title, value) ~= 2 then
-      errors.raise("bad_argument", title .. " takes an array of two values")
-    end
+    if array_length(entry, where, value) ~= 2 then bad_array(entry, where, " of two values") end
     local low = walk_value(walk, value[1])
     return { _op = "pair", low, (walk_value(walk, value[2])) }
   end
   if type(value) ~= "boolean" then
-    errors.raise("bad_argument", ("%s takes true or false, not %s"):format(title, vocabulary.quoted(value)))
+    errors.raise("bad_argument", ("%s takes true or false, not %s"):format(title_of(entry, where),
+      vocabulary.quoted(value)))
   end
   say(walk, tostring(value))
   return { _op = "flag", value = value }
@@ -241,8 +249,8 @@ function walk_condition(walk, node)
   if op == "lookup" then
     local left = walk_expression(walk, node.left)
     say(walk, node.name)
-    local entry = lookup.entries[node.name]
-    return { _op = op, name = node.name, left = left, operand = walk_operand(walk, entry, tostring(node.left) .. ":" .. node.name, node.value) }
+    local operand = walk_operand(walk, lookup.entries[node.name], node.left, node.value)
+    return { _op = op, name = node.name, left = left, operand = operand }
   end
   local built = { _op = op }
   for i = 1, #node do built[i] = walk_condition(walk, node[i]) end

@@ -9,6 +9,7 @@ local condition = require "moonpool.tree.condition"
 local core = require "moonpool.core"
 local errors = require "moonpool.errors"
 local expression = require "moonpool.tree.expression"
+local models = require "moonpool.resolve.model"
 local resolve = require "moonpool.sql.select"
 local shape_room = require "moonpool.sql.shape"
 local template = require "moonpool.resolve.template"
@@ -53,6 +54,10 @@ function query.limited(q, top, skip)
   other.top, other.skip = top, skip
   return other
 end
+
+models.on_replace(function(model)
+  if model.root then shape_room.forget(model.root) end
+end)
 
 -- ---- from walk to shape ----
 
@@ -180,7 +185,10 @@ end
 
 function methods.none(q)
   local from = q.shape
-  local to = from.next.none or shape_room.follow(from, "none", shape_room.derive(from, { nothing = true, filtered = true }))
+  local to = from.next.none
+  if not to then
+    to = shape_room.follow(from, "none", shape_room.derive(from, { nothing = true, filtered = true }))
+  end
   return derived(q, to, q.slots)
 end
 

@@ -55,8 +55,8 @@ local function check_grouped(shape, resolver, tree, where)
   end
   any_node(tree, function(one)
     if one.op == "column" and columns[one.field] ~= one.source then
-      errors.raise("bad_argument", ("%s asks for %s, which is not the same in all rows of a group: name it in values, or take an aggregate of it")
-        :format(where, one.field:title()))
+      errors.raise("bad_argument", ("%s asks for %s, which is not the same in all rows of a group: name it in values,"
+        .. " or take an aggregate of it"):format(where, one.field:title()))
     end
     return false
   end)

@@ -48,7 +48,8 @@ end
 function shape.root(model)
   return new {
     model = model, count = 0, takes = {}, context = { model = model, annotations = {}, meanings = {} },
-    conditions = {}, reversed = false, distinct = false, output = "objects", values = {}, nothing = false, filtered = false,
+    conditions = {}, reversed = false, distinct = false, output = "objects", values = {},
+    nothing = false, filtered = false,
   }
 end
 
@@ -65,6 +66,12 @@ function shape.derive(from, changes, count, takes)
     for i = from.count + 1, count do state.takes[i] = takes[i] end
   end
   return new(state)
+end
+
+--- Forget what follows from a shape, and what was found about names and compiled.
+function shape.forget(from)
+  from.next, from.known, from.orders, from.followers, from.statements = {}, {}, {}, 0, {}
+  from.context.meanings = {}
 end
 
 --- Remember that key leads from one shape to another.

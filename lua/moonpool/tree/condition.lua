@@ -59,7 +59,8 @@ condition.any = joined("any", "mp.any")
 
 function condition.no(...)
   if select("#", ...) ~= 1 then
-    errors.raise("bad_argument", "mp.no takes one condition; mp.no(mp.all(a, b)) or mp.no(mp.any(a, b)) says which is meant of two")
+    errors.raise("bad_argument", "mp.no takes one condition: of two, mp.no(mp.all(a, b)) or mp.no(mp.any(a, b)) says"
+      .. " which is meant")
   end
   return new { _op = "no", condition.from(..., "mp.no") }
 end

@@ -108,15 +108,15 @@ function Expression.__pow()
   errors.raise("unsupported", "^ is not built for expressions")
 end
 
-local function compared(name)
+local function compared(operators, less, greater)
   return function()
-    errors.raise("bad_argument", ("Lua's %s on an expression can only give true or false: write column:%s(value)")
-      :format(name == "lt" and "< and >" or "<= and >=", name == "lt" and "lt(value) or column:gt" or "le(value) or column:ge"))
+    errors.raise("bad_argument", ("Lua's %s on an expression can only give true or false: write column:%s(value) or column:%s(value)")
+      :format(operators, less, greater))
   end
 end
 
-Expression.__lt = compared "lt"
-Expression.__le = compared "le"
+Expression.__lt = compared("< and >", "lt", "gt")
+Expression.__le = compared("<= and >=", "le", "ge")
 
 local function not_a_condition(operator)
   return function()
