@@ -30,7 +30,7 @@ function core.timeout() end
 function core.now() end
 ---@return integer turns of the loop so far
 function core.turns() end
---- What is open, for the leak check after each spec.
+--- What is open, for the leak check after each spec. Pools that were closed and leases that were released do not count.
 ---@return {handles: integer, requests: integer, leases: integer, operations: integer, pools: integer}
 function core.census() end
 --- Close everything at once (end of the program): pools are closed without drain and the loop runs until all handles are closed.

@@ -21,7 +21,7 @@ typedef struct lmp_hub {
   uint32_t block_n;
   uint32_t first_free; /* slot, LMP_NO_SLOT: none */
   bool sweep;          /* lmp_sweep has something to look at */
-  int op_n, request_n, pool_n, lease_n;
+  int op_n, request_n;
 } lmp_hub;
 
 /* A database's pool. Lives until nobody refers to it and the core has closed it. */

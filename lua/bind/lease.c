@@ -92,7 +92,6 @@ static int pool_acquire(lua_State *L)
   if (timeout_ns != 0 && timeout_ns != UINT64_MAX)
     lease->lease.hold.deadline_ns = mp_clock_ns() + timeout_ns;
   mp_list_push_back(&pool->hub->leases, &lease->node);
-  pool->hub->lease_n++;
   op->lease = lease;
   *slot = lease;
   mp_lease_acquire(&lease->lease, pool->pool);

@@ -99,15 +99,35 @@ static void set_count(lua_State *L, const char *key, int n)
   lua_setfield(L, -2, key);
 }
 
+/* What is over is no leak, however long Lua keeps its handle. */
+static int open_pools(const lmp_hub *hub)
+{
+  int n = 0;
+  for (const mp_list *node = hub->pools.next; node != &hub->pools; node = node->next)
+    n += !mp_container_of(node, const lmp_pool, node)->closed;
+  return n;
+}
+
+static int open_leases(const lmp_hub *hub)
+{
+  int n = 0;
+  const mp_list *node;
+  for (node = hub->leases.next; node != &hub->leases; node = node->next)
+    n += mp_container_of(node, const lmp_lease, node)->lease.hold.state != MP_HOLD_OVER;
+  for (node = hub->abandoned.next; node != &hub->abandoned; node = node->next)
+    n++;
+  return n;
+}
+
 static int loop_census(lua_State *L)
 {
   lmp_hub *hub = LMP_HUB(L);
   lua_createtable(L, 0, 5);
   set_count(L, "handles", hub->loop != NULL ? mp_loop_handle_n(hub->loop) : 0);
   set_count(L, "requests", hub->request_n);
-  set_count(L, "leases", hub->lease_n);
+  set_count(L, "leases", open_leases(hub));
   set_count(L, "operations", hub->op_n);
-  set_count(L, "pools", hub->pool_n);
+  set_count(L, "pools", open_pools(hub));
   return 1;
 }
 

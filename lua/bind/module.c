@@ -33,7 +33,6 @@ void lmp_sweep(lmp_hub *hub)
       continue;
     }
     mp_list_remove(node);
-    hub->lease_n--;
     lmp_pool_unref(lease->pool);
     free(lease);
   }
@@ -44,8 +43,7 @@ void lmp_sweep(lmp_hub *hub)
       continue;
     mp_list_remove(node);
     if (!pool->closed)
-      hub->pool_n--;
-    mp_pool_free(pool->pool);
+      mp_pool_free(pool->pool);
     free(pool->tickets);
     free(pool);
   }

@@ -232,7 +232,6 @@ static int pool_open(lua_State *L)
   pool->hub = hub;
   pool->refs = 1;
   mp_list_push_back(&hub->pools, &pool->node);
-  hub->pool_n++;
   return 1;
 }
 

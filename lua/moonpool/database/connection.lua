@@ -88,18 +88,34 @@ function Connection:begin(options)
   if waits then
     holding.await(database, op, "write", true)
   end
-  return settle(self, op)
+  settle(self, op)
+  if not options.read_only then
+    holding.take_writer(database, lease)
+  end
+  return self
+end
+
+-- Whether the statement succeeds or not: has the transaction ended?
+local function finish(self, database, lease, op)
+  local ok, err = pcall(settle, self, op, true)
+  if lease:over() or lease:state() == "none" then
+    holding.leave_writer(database, lease)
+  end
+  if not ok then
+    return error(err, 0)
+  end
+  return self
 end
 
 --- Raises what a commit can fail with.
 function Connection:commit()
-  local _, lease = self:place()
-  return settle(self, lease:commit(), true)
+  local database, lease = self:place()
+  return finish(self, database, lease, lease:commit())
 end
 
 function Connection:rollback()
-  local _, lease = self:place()
-  return settle(self, lease:rollback(), true)
+  local database, lease = self:place()
+  return finish(self, database, lease, lease:rollback())
 end
 
 --- A statement to be run often: st:fetch_all(...) and the other calls, without the text.

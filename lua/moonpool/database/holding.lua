@@ -155,10 +155,29 @@ function holding.hold(database, lease, access, what)
   runtime.hold(access == "write" and database.writer or database.readers)
 end
 
+--- A held connection has begun a transaction that may write: it has the writer until that ends.
+function holding.take_writer(database, lease)
+  local hold = database.holds[lease]
+  if hold and not hold.writer then
+    hold.writer = true
+    runtime.hold(database.writer)
+  end
+end
+
+--- Its transaction has ended.
+function holding.leave_writer(database, lease)
+  local hold = database.holds[lease]
+  if hold and hold.writer then
+    hold.writer = nil
+    runtime.unhold(database.writer, hold.task)
+  end
+end
+
 --- Give a held lease back. Twice is fine.
 function holding.release(database, lease)
   local hold = database.holds[lease]
   if hold then
+    holding.leave_writer(database, lease)
     if hold.since then
       report_leaks(database)
     end

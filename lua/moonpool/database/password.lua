@@ -24,14 +24,15 @@ end
 ---@param secret fun(): string
 function password.serve(database, secret)
   local pool = database.pool
+  local op = pool:wants_password() -- before the task runs: the first connection may be opened right now
   runtime.daemon(function()
     while true do
-      local op = pool:wants_password()
       runtime.await(op)
       local ticket = core.take(op)
       if ticket == nil then
         return -- the pool is closed
       end
+      op = pool:wants_password()
       answer(pool, ticket, secret)
     end
   end)

@@ -115,6 +115,9 @@ local function metatable_of(class)
       return errors.raise("bad_argument", class.name .. " is no array: :all() gives one, :iter() goes through the rows")
     elseif name:byte() == 95 then
       return nil
+    elseif not class.model.by_name[name] and vocabulary.nearest(name, methods) and not vocabulary.nearest(name, class.model.by_name) then
+      return errors.raise("unknown_field", class.name .. " has neither a field nor a method " .. vocabulary.quoted(name)
+        .. vocabulary.suggest(name, methods))
     end
     return tree.column(class.model, name)
   end
