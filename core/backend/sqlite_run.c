@@ -51,6 +51,8 @@ static mp_sqlite_turn fail(mp_sqlite_engine *engine, mp_sqlite_job *job, int cod
       mp_sqlite_error(&job->error, &job->arena, engine->db, code);
   }
   drop_results(job);
+  if (job->statement != NULL) /* what it took so far is not of the next run */
+    sqlite3_stmt_status(job->statement->stmt, SQLITE_STMTSTATUS_VM_STEP, 1);
   drop_statement(engine, job);
   return turn;
 }

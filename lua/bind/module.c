@@ -42,8 +42,7 @@ void lmp_sweep(lmp_hub *hub)
     if (pool->refs > 0 || (pool->pool != NULL && (!pool->closed || pool->closers > 0)))
       continue;
     mp_list_remove(node);
-    if (!pool->closed)
-      mp_pool_free(pool->pool);
+    mp_pool_free(pool->pool);
     free(pool->tickets);
     free(pool);
   }

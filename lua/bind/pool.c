@@ -14,12 +14,9 @@ void lmp_pool_ref(lmp_pool *pool)
   pool->refs++;
 }
 
-/* Counted while it may have connections; a closed one is only waiting for its last reference. */
 void lmp_pool_closed(lmp_pool *pool)
 {
   pool->closers--;
-  if (!pool->closed)
-    pool->hub->pool_n--;
   pool->closed = true;
 }
 

@@ -94,7 +94,7 @@ function loading.plan(class, plan)
 end
 
 local function loaded(class, batch, objects)
-  if batch then
+  if batch and objects[2] ~= nil then
     state.fill_batch(class, batch, objects)
   end
   local hook = rawget(class.entity, "after_load")
@@ -117,6 +117,22 @@ function loading.objects(class, database, other, st, params, n)
   local objects = run(database, nil, st.sql, st.access, params, n, options_of(database, st), core.objects, plan, originals, batch)
   loaded(class, batch, objects)
   return objects
+end
+
+--- The object of a statement that gives one at most.
+---@return table?
+function loading.one(class, database, other, st, params, n)
+  local plan = st.plan
+  if plan.meta == nil then
+    complete(class, plan)
+  end
+  local batch = other and state.new_batch(class, other)
+  local one = run(database, nil, st.sql, "read", params, n, options_of(database, st), core.objects, plan, originals, batch)[1]
+  local hook = one and rawget(class.entity, "after_load")
+  if hook then
+    hook(one)
+  end
+  return one
 end
 
 --- All that a SELECT gives, in the form that it asks for.

@@ -52,7 +52,7 @@ local function get_by_key(q, key)
   local model = class.model
   local field = model.key[1]
   local st = row.get(model, loading.dialect_of(database))
-  return loading.objects(class, database, other, st, { field:convert(key) }, 1)[1]
+  return loading.one(class, database, other, st, { field:convert(key) }, 1)
 end
 
 --- The object with that key, or that matches; nil if there is none.
