@@ -1,5 +1,5 @@
 /* arena.c - many small allocations with one life.
-** A chain of blocks, each twice as large as the one before up to a limit; the arena itself stands
+** A chain of blocks, from the third one on each twice as large as the one before, up to a limit; the arena itself stands
 ** at the start of its first block, so that a small arena is one malloc and one free. Something
 ** large gets a block of its own and leaves the current one in use. */
 #include "arena.h"
@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRST_BYTES ((size_t)2000)
+#define FIRST_BYTES                                                                                \
+  ((size_t)1024) /* glibc keeps freed blocks of up to 1032 bytes at hand, without a lock */
 #define BLOCK_MAX_BYTES ((size_t)64 * 1024)
 #define ALIGN alignof(max_align_t)
 
@@ -57,7 +58,7 @@ mp_arena *mp_arena_new(size_t first_bytes)
   arena->blocks = first;
   arena->free = (char *)first + head;
   arena->end = (char *)first + n_bytes;
-  arena->next_bytes = n_bytes < BLOCK_MAX_BYTES ? n_bytes * 2 : BLOCK_MAX_BYTES;
+  arena->next_bytes = n_bytes < BLOCK_MAX_BYTES ? n_bytes : BLOCK_MAX_BYTES;
   arena->total_bytes = n_bytes;
   return arena;
 }

@@ -21,7 +21,7 @@ typedef struct mp_config {
   const char *host, *user, *database; /* database: the path for SQLite */
   int port;
   uint32_t connect_timeout_ms;
-  uint32_t command_timeout_ms; /* 0: none */
+  uint32_t command_timeout_ms; /* of statements that bring no timeout of their own; 0: none */
   int statement_cache;         /* prepared statements kept for each connection; 0: none */
   bool pipeline, pooler;
   bool inline_reads;        /* SQLite: known-small reads may run on the loop's thread */

@@ -167,6 +167,9 @@ static void request_left(mp_request *req)
 {
   mp_connection *conn = req->conn;
   mp_list_remove(&req->conn_node);
+  if (req->deliver != NULL)
+    req->on_chunk = req->deliver;
+  req->deliver = NULL;
   if (req->state == MP_REQ_ACTIVE)
     conn->active_n--;
   req->conn = NULL;
@@ -209,9 +212,19 @@ static void answer_dropped(mp_connection *conn)
     fail_unsent(mp_container_of(conn->dropped.next, mp_request, conn_node));
 }
 
-static void start_limit(mp_connection *conn, const mp_request *req)
+/* The clock of a stream stands still while its reader is busy with a chunk. */
+static void chunk_came(mp_request *req)
 {
-  uint64_t at_ns = req->started_ns + req->timeout_ns;
+  req->standing = true;
+  req->deliver(req);
+}
+
+static void start_limit(mp_connection *conn, mp_request *req)
+{
+  uint64_t at_ns;
+  req->standing = false;
+  req->running_ns = mp_clock_ns();
+  at_ns = req->running_ns + req->timeout_ns;
   if (conn->limit.index >= 0 && conn->limit.at_ns <= at_ns)
     return;
   mp_timer_start(conn->loop, &conn->limit,
@@ -232,8 +245,16 @@ static void feed(mp_connection *conn)
     conn->active_n++;
     conn->backend->submit(conn->session, req);
     assert(req->state == MP_REQ_ACTIVE);
-    if (req->timeout_ns > 0)
-      start_limit(conn, req);
+    if (req->timeout_ns == 0 &&
+        req->op != MP_OP_TX) /* those are short, and half a COMMIT helps nobody */
+      req->timeout_ns = conn->config->command_timeout_ms * NS_PER_MS;
+    if (req->timeout_ns == 0)
+      continue;
+    start_limit(conn, req);
+    if (req->op == MP_OP_STREAM) {
+      req->deliver = req->on_chunk;
+      req->on_chunk = chunk_came;
+    }
   }
 }
 
@@ -268,6 +289,8 @@ void mp_connection_more(mp_connection *conn, mp_request *req)
 {
   if (req->conn != conn || req->state != MP_REQ_ACTIVE)
     return;
+  if (req->timeout_ns > 0)
+    start_limit(conn, req);
   conn->backend->more(conn->session, req);
   mp_loop_defer(conn->loop, &conn->later);
 }
@@ -330,9 +353,9 @@ static void limit_fired(mp_timer *timer)
   }
   for (mp_list *node = conn->active.next, *next; node != &conn->active; node = next) {
     mp_request *req = mp_container_of(node, mp_request, conn_node);
-    uint64_t at_ns = req->started_ns + req->timeout_ns;
+    uint64_t at_ns = req->running_ns + req->timeout_ns;
     next = node->next;
-    if (req->timeout_ns == 0 || req->stop != MP_OK)
+    if (req->timeout_ns == 0 || req->stop != MP_OK || req->standing)
       continue;
     if (at_ns <= now_ns)
       mp_connection_cancel(conn, req,

@@ -95,8 +95,9 @@ struct mp_request {
   size_t max_rows, max_bytes; /* of the whole result; 0: no limit. Over it: result_too_large */
 
   uint64_t deadline_ns; /* monotonic; waiting for a connection or a lock ends here (0: never) */
-  uint64_t timeout_ns;  /* running longer than this cancels it with timeout (0: never) */
-  mp_status stop;       /* MP_OK, or why somebody cancelled it: MP_E_CANCELLED or MP_E_TIMEOUT */
+  uint64_t
+      timeout_ns; /* running longer than this cancels it with timeout; a stream: until each chunk (0: never) */
+  mp_status stop; /* MP_OK, or why somebody cancelled it: MP_E_CANCELLED or MP_E_TIMEOUT */
 
   mp_result *result; /* taken with mp_request_take_result, else freed with the request */
   int64_t affected;
@@ -119,6 +120,9 @@ struct mp_request {
   ** answer, or keep the request (QUEUED again) by giving false. */
   mp_list conn_node;
   void *conn;
+  uint64_t running_ns; /* since when it runs: its start, or the last time a chunk was asked for */
+  bool standing;       /* a stream whose chunk was delivered */
+  void (*deliver)(mp_request *req); /* its on_chunk, while the connection listens to that */
   void (*left)(mp_request *req);
   mp_list holder_node;
   void *holder; /* the pool or lease that has it */

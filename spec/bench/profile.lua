@@ -55,7 +55,7 @@ end
 function profile.show(command, small, file)
   local ok, output = process.run(append({ table.unpack(command) }, { "profile=1" }))
   if not ok then return false, output end
-  print("\nLua lines (each 100th VM instruction)\n" .. output)
+  print("\nLua lines (each 101st VM instruction)\n" .. output)
   local seen = perf(file, command)
   local counted, why = callgrind(file, small)
   os.remove(file)

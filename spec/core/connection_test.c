@@ -169,6 +169,55 @@ static void a_statement_that_runs_too_long_is_stopped(void **state)
   close_conn();
 }
 
+static void the_clock_of_a_stream_stands_still_with_it(void **state)
+{
+  ask s, q;
+  (void)state;
+  script("one", "select wait -> delay 30\nselect -> columns n:int; row # *3");
+  memset(&heard, 0, sizeof heard);
+  config = config_for("fake", "one");
+  config->command_timeout_ms = 2000;
+  assert_int_equal(mp_connection_open(&conn, loop, config, NULL, &conn_events, NULL), MP_OK);
+  run_until(&heard.ready, 1);
+  ask_for(&s, MP_OP_STREAM, "select n")->chunk_rows = 2;
+  s.req->timeout_ns = 10 * MS;
+  mp_connection_submit(conn, s.req);
+  run_until(&s.chunk_n, 1);
+  mp_connection_submit(
+      conn, ask_for(&q, MP_OP_QUERY, "select wait")); /* longer than the stream may run */
+  run_until(&q.done_n, 1);
+  assert_int_equal(q.req->timeout_ns, 2000 * MS); /* the database's command_timeout */
+  assert_int_equal(s.done_n, 0);
+  s.req->timeout_ns = 60000 * MS;
+  for (int i = 2; s.done_n == 0; i++) {
+    mp_connection_more(conn, s.req);
+    for (int k = 0; s.done_n == 0 && s.chunk_n < i && k < 100; k++)
+      turn(1);
+  }
+  assert_int_equal(s.row_n, 3);
+  assert_int_equal(s.req->error.kind, MP_OK);
+  ask_free(&s);
+  ask_free(&q);
+  close_conn();
+}
+
+static void a_statement_beyond_the_command_timeout_is_stopped(void **state)
+{
+  ask a;
+  (void)state;
+  script("one", "select -> hang");
+  memset(&heard, 0, sizeof heard);
+  config = config_for("fake", "one");
+  config->command_timeout_ms = 10;
+  assert_int_equal(mp_connection_open(&conn, loop, config, NULL, &conn_events, NULL), MP_OK);
+  run_until(&heard.ready, 1);
+  mp_connection_submit(conn, ask_for(&a, MP_OP_QUERY, "select 1"));
+  run_until(&a.done_n, 1);
+  assert_int_equal(a.req->error.kind, MP_E_TIMEOUT);
+  ask_free(&a);
+  close_conn();
+}
+
 static void connecting_has_a_clock(void **state)
 {
   (void)state;
@@ -328,6 +377,8 @@ int main(void)
       RIG_TEST(a_queued_request_is_cancelled_without_being_sent),
       RIG_TEST(a_cancel_is_quiet_only_when_it_has_settled),
       RIG_TEST(a_statement_that_runs_too_long_is_stopped),
+      RIG_TEST(the_clock_of_a_stream_stands_still_with_it),
+      RIG_TEST(a_statement_beyond_the_command_timeout_is_stopped),
       RIG_TEST(connecting_has_a_clock),
       RIG_TEST(a_refused_connect_is_lost_with_its_error),
       RIG_TEST(a_lost_link_tells_which_statement_was_sent),

@@ -242,7 +242,7 @@ databases.each("atomic", function(open, database)
     tx:close()
     assert.equal("ada cleo", names())
     do
-      local _again <close> = db:begin()
+      local _ <close> = db:begin()
       User:create{ name = "dan" }
     end
     assert.equal("ada cleo", names())

@@ -95,17 +95,32 @@ local function conflict_of(class, options, mode)
   return { conflict = conflict, update = update }
 end
 
--- The objects in groups that write the same columns, in order; their values are checked and ready.
-local function group(class, objects)
-  local groups, by_omitted = {}, {}
-  for place, one in ipairs(objects) do
-    local ok, params, n, omitted = pcall(writing.values, one, class, {}, 0)
+-- One row as an object, or as nothing but its values where no object is wanted.
+local function read_row(class, values, wanted)
+  if object.is(values) and getmetatable(values).class == class then
+    return values, writing.values(values, class, {}, 0)
+  end
+  local one = wanted and {} or nil
+  local params, n, omitted = writing.read(class, values, one, {}, 0)
+  if params then
+    return one and setmetatable(one, class.meta), params, n, omitted
+  end
+  one = writing.build(class, values, false)
+  return one, writing.values(one, class, {}, 0)
+end
+
+-- The rows in groups that write the same columns, in order; their values are checked and ready.
+local function group(class, rows, wanted)
+  local objects, groups, by_omitted = {}, {}, {}
+  for place, values in ipairs(rows) do
+    local ok, one, params, n, omitted = pcall(read_row, class, values, wanted)
     if not ok then
-      if errors.is_error(params) and params.kind == "validation" then
-        params.message = "row " .. place .. ": " .. params.message
-        params.row = place
+      local err = one
+      if errors.is_error(err) and err.kind == "validation" then
+        err.message = "row " .. place .. ": " .. err.message
+        err.row = place
       end
-      return error(params, 0)
+      return error(err, 0)
     end
     local found = by_omitted[omitted]
     if found == nil then
@@ -113,10 +128,13 @@ local function group(class, objects)
       by_omitted[omitted] = found
       groups[#groups + 1] = found
     end
-    found.objects[#found.objects + 1] = one
-    found.params[#found.params + 1] = params
+    local at = #found.params + 1
+    found.params[at] = params
+    if wanted then
+      objects[place], found.objects[at] = one, one
+    end
   end
-  return groups
+  return groups, objects
 end
 
 local function flat(group_of, first, last)
@@ -227,19 +245,15 @@ function bulk.create(q, rows, options)
   if type(rows) ~= "table" then
     return bad("bulk_create takes an array of rows, not " .. vocabulary.quoted(rows))
   end
-  local objects = {}
-  for place, values in ipairs(rows) do
-    objects[place] = object.is(values) and getmetatable(values).class == class and values or writing.build(class, values, false)
-  end
-  local groups = group(class, objects)
-  local done, total, count = 0, #objects, 0
+  local groups, objects = group(class, rows, options.returning ~= false)
+  local done, total, count = 0, #rows, 0
   local function progress(n)
     done = done + n
     if options.on_progress then
       options.on_progress(done, total)
     end
   end
-  if total > 0 then
+  if groups[1] then
     transaction.within(database, function()
       for _, some in ipairs(groups) do
         if options.returning == false then

@@ -67,7 +67,7 @@ end
 --- Raises validation, unknown_field, integrity and the other errors of a statement.
 function methods:create(values)
   local class, database, other = place_of(self)
-  return writing.insert(writing.build(class, with_owner(self, values), false), class, database, other)
+  return writing.create(class, with_owner(self, values), database, other)
 end
 
 --- An object that is not saved.

@@ -163,6 +163,7 @@ local function build_class(model)
     if one.default ~= nil then
       class.defaults[#class.defaults + 1] = one
     end
+    class.has_validate = class.has_validate or one.validate ~= nil
   end
   if #model.key == 1 and model.key[1].generated then
     class.generated_key = model.key[1].attribute

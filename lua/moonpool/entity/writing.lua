@@ -121,6 +121,60 @@ function writing.values(self, class, params, n)
   return params, n, omitted
 end
 
+-- Does something of the program's own have to see the object before it is written?
+local function needs_object(class)
+  return class.has_validate or rawget(class.entity, "before_insert") ~= nil
+end
+
+--- The same as build and values in one go, for tables of values that only need to be checked.
+---@param self table? is filled with the values; it becomes an object later
+---@return any[]|nil params nil: take the long way
+--- Raises validation.
+function writing.read(class, values, self, params, n)
+  if type(values) ~= "table" or needs_object(class) then
+    return nil
+  end
+  local by_name = class.model.by_name
+  for name in next, values do
+    if by_name[name] == nil then
+      return nil -- pk, a name of the program's own, or none at all
+    end
+  end
+  local omitted, problems = 0, nil
+  local list = class.columns
+  for place = 1, #list do
+    local column = list[place]
+    local field, attribute = column.field, column.attribute
+    local value = values[attribute]
+    if value == nil and field.relation then
+      value = values[field.name]
+      if type(value) == "table" then
+        return nil -- an object, which is remembered as the related one
+      end
+    end
+    if value == nil and field.default ~= nil then
+      value = field:initial()
+    end
+    if column.bit and (value == nil or value == null and field.generated) then
+      omitted = omitted + column.bit
+    else
+      local taken, why = field:check(value)
+      if why then
+        problems = problems or {}
+        problems[field.name] = why
+      elseif self then
+        self[attribute] = taken
+      end
+      n = n + 1
+      params[n] = taken
+    end
+  end
+  if problems then
+    return refuse(class, problems)
+  end
+  return params, n, omitted
+end
+
 --- The attributes that are written and those that come back for a combination of omitted fields.
 ---@return string[] names, string[] returned
 function writing.columns(class, omitted)
@@ -173,14 +227,7 @@ local function insert_entry(class, dialect, omitted)
   return entry
 end
 
---- Insert a new object.
----@param other table? the database, when it is not the entity's own
----@return table self
---- Raises validation, integrity and the other errors of a statement.
-function writing.insert(self, class, database, other)
-  call(class, self, "before_insert")
-  settle_relations(self, class)
-  local params, n, omitted = writing.values(self, class, {}, 0)
+local function insert_values(self, class, database, other, params, n, omitted)
   local entry = insert_entry(class, loading.dialect_of(database), omitted)
   local st = entry.st
   state.note(self, database)
@@ -201,6 +248,27 @@ function writing.insert(self, class, database, other)
   return self
 end
 
+--- Insert a new object.
+---@param other table? the database, when it is not the entity's own
+---@return table self
+--- Raises validation, integrity and the other errors of a statement.
+function writing.insert(self, class, database, other)
+  call(class, self, "before_insert")
+  settle_relations(self, class)
+  return insert_values(self, class, database, other, writing.values(self, class, {}, 0))
+end
+
+--- A new object from a table of values, inserted.
+---@return table
+--- Raises like insert.
+function writing.create(class, values, database, other)
+  local self = {}
+  local params, n, omitted = writing.read(class, values, self, {}, 0)
+  if params == nil then
+    return writing.insert(writing.build(class, values, false), class, database, other)
+  end
+  return insert_values(setmetatable(self, class.meta), class, database, other, params, n, omitted)
+end
 -- ---- update ----
 
 -- The fields whose value is another one than the database's, in order of declaration.
