@@ -300,6 +300,11 @@ static bool tx_ended(mp_lease *lease, mp_request *req)
     return false;
   }
   lease->following = false;
+  if (kind == MP_OK && req->tx_op == MP_TXO_BEGIN && req->stop != MP_OK) {
+    /* it had begun before it could be stopped, and whoever stopped it will never end it */
+    kind = req->stop;
+    mp_error_set(&req->error, req->arena, kind, "stopped while the transaction began");
+  }
   tell(lease, req, mp_tx_outcome(&lease->tx, req->tx_op, kind, engine_says(lease, req)));
   if (lease->tx.state == MP_TXS_FAILED &&
       (req->tx_op == MP_TXO_BEGIN || req->tx_op == MP_TXO_COMMIT))

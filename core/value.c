@@ -312,7 +312,7 @@ static bool to_decimal(mp_value *value, char *text)
 
 static bool to_float(const mp_value *value, double *d)
 {
-  int64_t back;
+  int64_t back = 0;
   if (value->kind == MP_DECIMAL)
     return decimal_to_float(value, d);
   *d = (double)value->i;

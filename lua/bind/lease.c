@@ -129,8 +129,11 @@ static int lease_state(lua_State *L)
       [MP_TXS_NONE] = "none",     [MP_TXS_OPEN] = "open",       [MP_TXS_FAILED] = "failed",
       [MP_TXS_BROKEN] = "broken", [MP_TXS_UNKNOWN] = "unknown",
   };
-  const mp_tx *tx = &lmp_check_lease(L, 1)->lease.tx;
-  lua_pushstring(L, names[tx->state]);
+  const mp_lease *lease = &lmp_check_lease(L, 1)->lease;
+  const mp_tx *tx = &lease->tx;
+  /* What a BEGIN that was stopped has left open is being rolled back: the program never had it. */
+  bool undone = lease->chore != NULL && !tx->commit_failed;
+  lua_pushstring(L, names[undone ? MP_TXS_NONE : tx->state]);
   lua_pushinteger(L, tx->depth);
   if (tx->cause == MP_OK)
     return 2;

@@ -1,5 +1,5 @@
-/* fill_sqlite.c - the data of the bench: fills the tables that moonpool's create_all made, puts them
-** back after a workload that wrote, and sums up what such a workload left, whoever wrote it.
+/* fill_sqlite.c - the data of the bench: fills the tables that moonpool's create_all made, puts
+** them back after a workload that wrote, and sums up what such a workload left, whoever wrote it.
 ** Each row follows from its number alone, so that every file holds the same. Knows no workload. */
 #include "raw.h"
 
@@ -68,7 +68,8 @@ static void fill_authors(int64_t author_n)
   sqlite3_finalize(stmt);
 }
 
-/* An author's books stand together: a query for them reads few pages, which leaves moonpool less to hide behind. */
+/* An author's books stand together: a query for them reads few pages, and moonpool cannot hide
+** behind the reading. */
 static void fill_books(int64_t book_n, int64_t author_n)
 {
   char text[64];
@@ -122,7 +123,7 @@ static void reset(const raw_run *run)
   sqlite3_bind_int64(stmt, 1, raw_number(run, "authors"));
   step_once(stmt);
   sqlite3_finalize(stmt);
-  /* the next keys are the same again; without AUTOINCREMENT there is no such table, and nothing to do */
+  /* the next keys are the same again; without AUTOINCREMENT there is no such table */
   sqlite3_exec(db, "delete from sqlite_sequence where name = 'author'", NULL, NULL, NULL);
   run_sql("update author set age = 18 + id * 7 % 60 where age <> 18 + id * 7 % 60");
   run_sql("pragma wal_checkpoint(truncate)");

@@ -1,6 +1,6 @@
-/* raw.h - what the raw C programs of the bench share: arguments, clocks, and the one line of figures.
-** They are the denominators of the bench, so they do the work in the cheapest honest way: one thread,
-** blocking, prepared statements, every cell read. Header only: each program is one file. */
+/* raw.h - what the raw C programs of the bench share: arguments, clocks, the one line of figures.
+** They are the denominators of the bench, so they do the work in the cheapest honest way: one
+** thread, blocking, prepared statements, every cell read. Header only: each program is one file. */
 #ifndef RAW_H
 #define RAW_H
 
@@ -52,7 +52,7 @@ static inline double raw_clock_us(clockid_t clock)
   return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
 }
 
-/* The part between start and stop counts; it may be entered many times. CPU is that of all threads. */
+/* The part between start and stop counts, as often as it is entered. CPU is that of all threads. */
 static inline void raw_start(raw_run *run)
 {
   run->wall_start_us = raw_clock_us(CLOCK_MONOTONIC);

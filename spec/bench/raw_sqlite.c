@@ -113,7 +113,7 @@ static int64_t seconds_of(const char *s)
   return days * 86400 + two_digits(s + 11) * 3600 + two_digits(s + 14) * 60 + two_digits(s + 17);
 }
 
-/* Each cell in its final type, here too: the decimal and the moment as numbers to calculate with. */
+/* Each cell in its final type, here too: decimal and moment are numbers to calculate with. */
 static int64_t item_sum(sqlite3_stmt *stmt)
 {
   return sqlite3_column_int64(stmt, 0) + text_sum(stmt, 1) +

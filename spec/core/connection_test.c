@@ -173,14 +173,14 @@ static void the_clock_of_a_stream_stands_still_with_it(void **state)
 {
   ask s, q;
   (void)state;
-  script("one", "select wait -> delay 30\nselect -> columns n:int; row # *3");
+  script("one", "select wait -> delay 200\nselect -> columns n:int; row # *3");
   memset(&heard, 0, sizeof heard);
   config = config_for("fake", "one");
   config->command_timeout_ms = 2000;
   assert_int_equal(mp_connection_open(&conn, loop, config, NULL, &conn_events, NULL), MP_OK);
   run_until(&heard.ready, 1);
   ask_for(&s, MP_OP_STREAM, "select n")->chunk_rows = 2;
-  s.req->timeout_ns = 10 * MS;
+  s.req->timeout_ns = 100 * MS;
   mp_connection_submit(conn, s.req);
   run_until(&s.chunk_n, 1);
   mp_connection_submit(

@@ -55,21 +55,24 @@ local function check(options, allowed)
   local found = {}
   for name, value in pairs(options) do
     if not checks[name] or not allowed[name] then
-      return errors.raise("unknown_option", "no option " .. tostring(name) .. " for a transaction" .. vocabulary.suggest(name, allowed))
+      return errors.raise("unknown_option", "no option " .. tostring(name) .. " for a transaction"
+        .. vocabulary.suggest(name, allowed))
     end
     found[name] = checks[name](value)
   end
   return found
 end
 
-local FOR_BLOCK = { database = true, isolation = true, read_only = true, retry = true, durable = true, deferrable = true }
+local FOR_BLOCK = { database = true, isolation = true, read_only = true, retry = true, durable = true,
+  deferrable = true }
 local FOR_DATABASE = { isolation = true, read_only = true, retry = true, durable = true, deferrable = true }
 local FOR_BEGIN = { isolation = true, read_only = true, durable = true, deferrable = true }
 
 local function check_function(fn)
   local meta = getmetatable(fn)
   if type(fn) ~= "function" and not (type(meta) == "table" and meta.__call) then
-    bad("mp.atomic takes a function, not " .. (fn == nil and "nil" or "a " .. type(fn)) .. ": mp.atomic(function(tx) ... end)")
+    bad("mp.atomic takes a function, not " .. (fn == nil and "nil" or "a " .. type(fn))
+      .. ": mp.atomic(function(tx) ... end)")
   end
 end
 
@@ -93,7 +96,8 @@ end
 ---@param first function|string|table fn, or a database, or options: database isolation read_only retry durable
 ---@param second function?
 ---@return any ... what fn returns
---- Raises what fn raises; in_failed_transaction, durable, commit_unknown and what a commit can fail with; busy, pool errors.
+--- Raises what fn raises; in_failed_transaction, durable, commit_unknown and what a commit can fail with; busy, pool
+--- errors.
 function atomic.run(_, first, second)
   local database, options, fn = read(first, second)
   return block.run(database, options, fn, true)

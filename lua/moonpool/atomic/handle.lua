@@ -102,7 +102,8 @@ end
 function Transaction:savepoint()
   local outer = check(self)
   if transaction.current(outer.database) ~= outer then
-    return errors.raise("bad_argument", "there is a newer savepoint or block inside this transaction: end it first, or take the savepoint there")
+    return errors.raise("bad_argument",
+      "there is a newer savepoint or block inside this transaction: end it first, or take the savepoint there")
   end
   local frame = transaction.begin(outer.database)
   frame.savepoint = true

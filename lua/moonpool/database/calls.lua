@@ -95,7 +95,8 @@ function calls:stream(sql, ...)
   local database, lease = self:place()
   local found = read(database.dialect, sql)
   local params, n = bind(found, select("#", ...), ...)
-  return stream.loop(stream.open(database, lease, found.sql, found.access, params, n, database.query_options, core.rows))
+  return stream.loop(stream.open(database, lease, found.sql, found.access, params, n, database.query_options,
+    core.rows))
 end
 
 --- Write many rows into a table, all or nothing, the fastest way that the database has.

@@ -31,7 +31,8 @@ end
 
 local function check(self)
   if self.closed or self.lease:over() then
-    return errors.raise("stale_handle", "the connection was closed" .. (self.closed and "" or " or lost") .. ": open another one with db:connect()")
+    return errors.raise("stale_handle", "the connection was closed" .. (self.closed and "" or " or lost")
+      .. ": open another one with db:connect()")
   end
   holding.owned(self, "a connection")
 end
@@ -80,7 +81,8 @@ function Connection:begin(options)
   options = options or {}
   for name in pairs(options) do
     if name ~= "read_only" and name ~= "isolation" then
-      return errors.raise("unknown_option", "begin takes no option " .. tostring(name) .. " (but read_only and isolation)")
+      return errors.raise("unknown_option", "begin takes no option " .. tostring(name)
+        .. " (but read_only and isolation)")
     end
   end
   local waits = not options.read_only and database.held_n > 1 and database.pool:would_wait("write")

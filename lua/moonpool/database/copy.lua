@@ -73,7 +73,8 @@ function copy.into(database, lease, table_name, columns, source)
   for place, name in ipairs(columns) do
     names[place], marks[place] = quote(database, name), "?"
   end
-  local sql = "INSERT INTO " .. copy.table_name(database, table_name) .. " (" .. table.concat(names, ", ") .. ") VALUES ("
+  local sql = "INSERT INTO " .. copy.table_name(database, table_name) .. " (" .. table.concat(names, ", ")
+    .. ") VALUES ("
     .. table.concat(marks, ", ") .. ")"
   local next_row = rows_of(source)
   return copy.together(database, lease, function()

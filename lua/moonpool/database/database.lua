@@ -32,7 +32,7 @@ local function pool_config(options)
   return {
     backend = options.dialect, host = options.host, port = options.port, user = options.user,
     database = options.database, connect_timeout = options.connect_timeout, command_timeout = options.command_timeout,
-    statement_cache = options.statement_cache, pipeline = pool.pipeline, inline_reads = options.dialect == "sqlite",
+    statement_cache = options.statement_cache, pipeline = pool.pipeline, inline_reads = options.inline_reads ~= false,
     options = { mode = options.mode }, min = pool.min, max = pool.max, timeout = pool.timeout,
     max_idle = pool.max_idle, max_lifetime = pool.max_lifetime, max_uses = pool.max_uses,
   }
@@ -178,7 +178,8 @@ function Database:close(options)
   if drain == nil and not self.closed then
     for _, hold in pairs(self.holds) do
       if hold.task == task then
-        return errors.raise("concurrency", tostring(self) .. " cannot be closed while the task that closes it has " .. hold.what
+        return errors.raise("concurrency", tostring(self) .. " cannot be closed while the task that closes it has "
+          .. hold.what
           .. " open there: it would wait for itself; end that first, or close{ drain = 0 }")
       end
     end
@@ -209,18 +210,26 @@ end
 
 local function only_postgres(name)
   return function(self)
-    return errors.raise("unsupported", "db:" .. name .. ": only PostgreSQL has it, and " .. tostring(self) .. " is " .. self.dialect)
+    return errors.raise("unsupported", "db:" .. name .. ": only PostgreSQL has it, and " .. tostring(self) .. " is "
+      .. self.dialect)
   end
 end
 
 Database.listen = only_postgres "listen"
 Database.notify = only_postgres "notify"
 
-for name, what in pairs { diff = "db:diff", reflect = "db:reflect", reflect_entity = "db:reflect_entity", session = "db:session", codec = "db:codec", reads = "db:reads" } do
+for name, what in pairs { diff = "db:diff", reflect = "db:reflect", reflect_entity = "db:reflect_entity",
+  session = "db:session", codec = "db:codec", reads = "db:reads" } do
   Database[name] = function()
     return errors.raise("unsupported", what .. " is not built yet")
   end
 end
+
+local function no_tables()
+  return errors.raise("unsupported", "db.tables is not built yet, because db:reflect is not")
+end
+
+Database.tables = setmetatable({}, { __index = no_tables, __tostring = no_tables })
 
 --- Where it is, never with the password.
 function Database:__tostring()

@@ -79,9 +79,9 @@ end
 --- statements of which no byte was sent, are tried again.
 function holding.pause(database, problem, attempt)
   local retry = database.options.retry
-  if problem.sent or attempt >= retry.attempts then
-    return false
-  elseif problem.retryable ~= "connect" and problem.retryable ~= "statement" then
+  if problem.sent or attempt >= retry.attempts or problem.kind == "pool_timeout" then
+    return false -- who has waited its time in the pool's queue has had its chance
+  elseif problem.retryable ~= "connect" and problem.retryable ~= "statement" and problem.kind ~= "connection_lost" then
     return false
   end
   -- half of it is chance, so that those who failed together do not come back together

@@ -92,7 +92,9 @@ local known = {
   on_connect = { "function" },
   max_rows = { "some" },
   max_bytes = { "some" },
-  mode = { "text", only = "sqlite", why = "only a SQLite file is opened in a mode", one_of = { ro = true, rw = true, rwc = true } },
+  mode = { "text", only = "sqlite", why = "only a SQLite file is opened in a mode", one_of = { ro = true, rw = true,
+    rwc = true } },
+  inline_reads = { "flag", only = "sqlite", why = "only SQLite reads on the loop's own thread" },
   tls = { unsupported = "SQLite has no connection to encrypt, and the databases that do are not built yet" },
   pooler = { unsupported = "SQLite has no pooler in front of it, and the databases that may are not built yet" },
   replicas = { unsupported = "replicas are not built yet" },
@@ -101,7 +103,8 @@ local known = {
 }
 
 local dialects = { mysql = "mariadb", postgresql = "postgres", sqlite3 = "sqlite" }
-local all_dialects = { sqlite = true, postgres = true, mariadb = true, mysql = true, yugabyte = true, fake = true, fake_file = true }
+local all_dialects = { sqlite = true, postgres = true, mariadb = true, mysql = true, yugabyte = true, fake = true,
+  fake_file = true }
 local built = { sqlite = true, fake = true, fake_file = true }
 local default_ports = { yugabyte = 5433 }
 
@@ -111,10 +114,10 @@ local function check_one(path, spec, value)
   end
   local taken, wants = takes[spec[1]](value)
   if taken == nil then
-    return errors.raise("bad_argument", "option " .. path .. " takes " .. wants)
+    return errors.raise("configuration", "option " .. path .. " takes " .. wants)
   end
   if spec.one_of and not spec.one_of[taken] then
-    return errors.raise("bad_argument", "option " .. path .. ": no " .. vocabulary.quoted(taken)
+    return errors.raise("configuration", "option " .. path .. ": no " .. vocabulary.quoted(taken)
       .. vocabulary.suggest(taken, spec.one_of))
   end
   return taken
@@ -122,7 +125,7 @@ end
 
 local function check_table(path, specs, given)
   if type(given) ~= "table" then
-    return errors.raise("bad_argument", "option " .. path .. " takes a table")
+    return errors.raise("configuration", "option " .. path .. " takes a table")
   end
   local checked = {}
   for name, value in pairs(given) do
@@ -204,7 +207,7 @@ local function suit(checked, given)
   end
   if checked.pool.min > checked.pool.max then
     if given.pool and given.pool.min ~= nil then
-      errors.raise("bad_argument", "option pool.min is greater than pool.max")
+      errors.raise("configuration", "option pool.min is greater than pool.max")
     end
     checked.pool.min = checked.pool.max
   end
@@ -231,12 +234,13 @@ end
 --- Check what a database was configured with.
 ---@param given string|table a URL, or options (a URL among them, which they override)
 ---@return table options complete, with `pool` and `retry` tables
---- Raises configuration, bad_argument, unknown_option, unsupported.
+--- Raises configuration, unknown_option, unsupported.
 function options.read(given, more)
   if type(given) == "string" then
     given = merge({ url = given }, more or {})
   elseif type(given) ~= "table" then
-    return errors.raise("bad_argument", "a database is configured with a URL or a table of options, not with a " .. type(given))
+    return errors.raise("configuration", "a database is configured with a URL or a table of options, not with a "
+      .. type(given))
   end
   if given.url ~= nil then
     local location = check_one("url", known.url, given.url)
@@ -260,7 +264,8 @@ function options.read(given, more)
   if dialect == nil then
     return errors.raise("configuration", "the dialect is missing: give a url, or dialect = \"sqlite\"")
   elseif not all_dialects[dialect] and not dialects[dialect] then
-    return errors.raise("configuration", "unknown dialect " .. vocabulary.quoted(dialect) .. vocabulary.suggest(dialect, all_dialects))
+    return errors.raise("configuration", "unknown dialect " .. vocabulary.quoted(dialect)
+      .. vocabulary.suggest(dialect, all_dialects))
   end
   checked.port = checked.port or default_ports[dialect]
   checked.dialect = dialect == "yugabyte" and "postgres" or dialects[dialect] or dialect

@@ -36,7 +36,7 @@ function registry.configure(given, ...)
       end
       if database.is(one) then
         fresh[name] = one
-      elseif wanted ~= given or type(one) == "string" or type(one) == "table" and options.are(one) then
+      elseif wanted ~= given or type(one) == "string" or type(one) == "table" then
         fresh[name] = database.open(one, nil, name)
         made[#made + 1] = fresh[name]
       else
@@ -78,7 +78,8 @@ function registry.db(name)
   elseif next(by_name) == nil then
     return errors.raise("not_configured", "no database is configured: call mp.configure(\"sqlite:library.db\") first")
   elseif name == nil then
-    return errors.raise("not_configured", "there is no default database: configure one called default, or name one with mp.db(name)")
+    return errors.raise("not_configured",
+      "there is no default database: configure one called default, or name one with mp.db(name)")
   elseif type(name) ~= "string" then
     return bad("a database is named by a string, not by a " .. type(name))
   end

@@ -20,7 +20,8 @@ local function bad(message)
   return errors.raise("bad_argument", message)
 end
 
-local CREATE = { batch = true, on_conflict = true, conflict = true, update = true, on_progress = true, returning = true }
+local CREATE = { batch = true, on_conflict = true, conflict = true, update = true, on_progress = true,
+  returning = true }
 local UPSERT = { conflict = true, update = true }
 
 local function check(name, options, known)
@@ -29,7 +30,8 @@ local function check(name, options, known)
   end
   for key in pairs(options) do
     if not known[key] then
-      return errors.raise("unknown_option", name .. " takes no option " .. tostring(key) .. vocabulary.suggest(tostring(key), known))
+      return errors.raise("unknown_option", name .. " takes no option " .. tostring(key)
+        .. vocabulary.suggest(tostring(key), known))
     end
   end
   local batch = options.batch
@@ -196,7 +198,8 @@ local function upsert_group(class, database, other, some, conflict, progress)
   local st = row.upsert(model, loading.dialect_of(database), names, 1, conflict.conflict, conflict.update, back)
   for place, one in ipairs(some.objects) do
     state.note(one, database)
-    local made = statement.run(database, nil, st.sql, "write", some.params[place], some.width, loading.options(database, st),
+    local made = statement.run(database, nil, st.sql, "write", some.params[place], some.width,
+      loading.options(database, st),
       core.rows, st.plan)[1]
     if made then
       written(class, one, made, back, other)
@@ -288,7 +291,8 @@ function bulk.upsert(q, values, options)
   local all = class.meta.plan.names
   local st = row.upsert(class.model, loading.dialect_of(database), names, 1, conflict.conflict, conflict.update, all)
   state.note(one, database)
-  local made = statement.run(database, nil, st.sql, "write", params, n, loading.options(database, st), core.rows, st.plan)[1]
+  local made = statement.run(database, nil, st.sql, "write", params, n, loading.options(database, st), core.rows,
+    st.plan)[1]
   written(class, one, made, all, other)
   return one
 end

@@ -63,6 +63,9 @@ end)
 own("raw", function(class, ...)
   return raw.objects(class, ...)
 end)
+own("import", function()
+  return errors.raise("unsupported", "import is not built yet: read the file and use :bulk_create()")
+end)
 own("create_table", schema.create_table)
 own("drop_table", schema.drop_table)
 
@@ -89,18 +92,23 @@ local function refuse_method(class, name, value)
   if type(name) ~= "string" then
     return errors.raise("bad_argument", class.name .. ": only methods of its objects are added to an entity")
   elseif type(value) ~= "function" and name:byte() ~= 95 then
-    return errors.raise("bad_argument", class.name .. "." .. name .. ": only methods of its objects are added to an entity; names with a leading _ are yours")
+    return errors.raise("bad_argument", class.name .. "." .. name
+      .. ": only methods of its objects are added to an entity; names with a leading _ are yours")
   elseif methods[name] or name == "c" or name == "pk" then
-    return errors.raise("bad_argument", class.name .. "." .. name .. " is a method of every entity: call yours something else")
+    return errors.raise("bad_argument", class.name .. "." .. name
+      .. " is a method of every entity: call yours something else")
   elseif object.methods[name] then
-    return errors.raise("bad_argument", class.name .. "." .. name .. " is a method of every object: call yours something else")
+    return errors.raise("bad_argument", class.name .. "." .. name
+      .. " is a method of every object: call yours something else")
   elseif class.model.by_name[name] or class.model.inverses[name] then
-    return errors.raise("bad_argument", class.name .. "." .. name .. " is already a field: call the method something else")
+    return errors.raise("bad_argument", class.name .. "." .. name
+      .. " is already a field: call the method something else")
   end
 end
 
 local function metatable_of(class)
-  local columns = setmetatable({}, { __index = Columns.__index, model = class.model, __name = "columns of " .. class.name })
+  local columns = setmetatable({}, { __index = Columns.__index, model = class.model, __name = "columns of "
+    .. class.name })
   local meta = { __name = class.name, __json = "an entity: call :all() first", class = class }
 
   function meta.__index(_, name)
@@ -115,7 +123,8 @@ local function metatable_of(class)
       return errors.raise("bad_argument", class.name .. " is no array: :all() gives one, :iter() goes through the rows")
     elseif name:byte() == 95 then
       return nil
-    elseif not class.model.by_name[name] and vocabulary.nearest(name, methods) and not vocabulary.nearest(name, class.model.by_name) then
+    elseif not class.model.by_name[name] and vocabulary.nearest(name, methods) and not vocabulary.nearest(name,
+      class.model.by_name) then
       return errors.raise("unknown_field", class.name .. " has neither a field nor a method " .. vocabulary.quoted(name)
         .. vocabulary.suggest(name, methods))
     end

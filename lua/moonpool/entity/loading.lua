@@ -114,7 +114,8 @@ function loading.objects(class, database, other, st, params, n)
     complete(class, plan)
   end
   local batch = state.new_batch(class, other)
-  local objects = run(database, nil, st.sql, st.access, params, n, options_of(database, st), core.objects, plan, originals, batch)
+  local objects = run(database, nil, st.sql, st.access, params, n, options_of(database, st), core.objects, plan,
+    originals, batch)
   loaded(class, batch, objects)
   return objects
 end
@@ -127,7 +128,8 @@ function loading.one(class, database, other, st, params, n)
     complete(class, plan)
   end
   local batch = other and state.new_batch(class, other)
-  local one = run(database, nil, st.sql, "read", params, n, options_of(database, st), core.objects, plan, originals, batch)[1]
+  local one = run(database, nil, st.sql, "read", params, n, options_of(database, st), core.objects, plan, originals,
+    batch)[1]
   local hook = one and rawget(class.entity, "after_load")
   if hook then
     hook(one)

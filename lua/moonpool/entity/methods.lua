@@ -22,9 +22,11 @@ local function check_options(what, options, known)
   end
   for name, value in pairs(options) do
     if not known[name] then
-      return errors.raise("unknown_option", what .. " takes no option " .. tostring(name) .. vocabulary.suggest(tostring(name), known))
+      return errors.raise("unknown_option", what .. " takes no option " .. tostring(name)
+        .. vocabulary.suggest(tostring(name), known))
     elseif known[name] ~= type(value) then
-      return errors.raise("bad_argument", what .. ": " .. name .. " is a " .. known[name] .. ", not " .. vocabulary.quoted(value))
+      return errors.raise("bad_argument", what .. ": " .. name .. " is a " .. known[name] .. ", not "
+        .. vocabulary.quoted(value))
     end
   end
 end

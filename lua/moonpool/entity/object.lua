@@ -83,18 +83,21 @@ object.set_relation = set_relation
 
 local function refuse(class, name)
   if type(name) ~= "string" then
-    return errors.raise("unknown_field", class.name .. ": a field is named by a string, not by " .. vocabulary.quoted(name))
+    return errors.raise("unknown_field", class.name .. ": a field is named by a string, not by "
+      .. vocabulary.quoted(name))
   end
   local known = {}
   for each in pairs(class.model.by_name) do
     known[each] = true
   end
   if class.model.inverses[name] then
-    return errors.raise("bad_argument", class.name .. "." .. name .. " is a set: change it with :add, :remove, :set or :clear")
+    return errors.raise("bad_argument", class.name .. "." .. name
+      .. " is a set: change it with :add, :remove, :set or :clear")
   elseif rawget(class.entity, name) ~= nil or object.methods[name] then
     return errors.raise("unknown_field", class.name .. "." .. name .. " is a method, not a field")
   end
-  return errors.raise("unknown_field", class.name .. " has no field " .. vocabulary.quoted(name) .. vocabulary.suggest(name, known)
+  return errors.raise("unknown_field", class.name .. " has no field " .. vocabulary.quoted(name)
+    .. vocabulary.suggest(name, known)
     .. "; names with a leading _ are yours")
 end
 

@@ -41,7 +41,8 @@ setmetatable(methods, {
     elseif type(name) == "number" then
       return errors.raise("bad_argument", "a query set is no array: :all() gives one, :iter() goes through the rows")
     end
-    return errors.raise("bad_argument", "a query set has no method " .. vocabulary.quoted(name) .. vocabulary.suggest(name, methods))
+    return errors.raise("bad_argument", "a query set has no method " .. vocabulary.quoted(name)
+      .. vocabulary.suggest(name, methods))
   end,
 })
 
@@ -49,7 +50,8 @@ function QuerySet:__newindex(name, value)
   if KEYS[name] then -- a node that is being made
     return rawset(self, name, value)
   end
-  return errors.raise("bad_argument", "a query set cannot be changed (" .. tostring(name) .. "): its methods give new ones")
+  return errors.raise("bad_argument", "a query set cannot be changed (" .. tostring(name)
+    .. "): its methods give new ones")
 end
 
 function QuerySet:__tostring()
@@ -69,7 +71,12 @@ function methods:using(name)
 end
 
 function methods.prefetch()
-  return errors.raise("unsupported", "prefetch is not built yet: relations to one row are loaded for all objects of a result at once")
+  return errors.raise("unsupported",
+    "prefetch is not built yet: relations to one row are loaded for all objects of a result at once")
+end
+
+function methods.export()
+  return errors.raise("unsupported", "export is not built yet: go through the rows with :iter()")
 end
 
 return class

@@ -32,7 +32,8 @@ local function plan_of(class, names)
   end
   for _, field in ipairs(class.model.key) do
     if not seen[field.attribute] then
-      return errors.raise("bad_argument", "the statement of " .. class.name .. ":raw does not give the key " .. field.column
+      return errors.raise("bad_argument", "the statement of " .. class.name .. ":raw does not give the key "
+        .. field.column
         .. ": objects are known by it")
     end
   end
@@ -48,7 +49,8 @@ function raw.objects(class, sql, ...)
   local database = loading.database_of(class)
   local found = placeholder.read(database.dialect, sql)
   local params, n = placeholder.bind(found, select("#", ...), ...)
-  local rows, names = statement.run(database, nil, found.sql, found.access, params, n, database.query_options, core.arrays)
+  local rows, names = statement.run(database, nil, found.sql, found.access, params, n, database.query_options,
+    core.arrays)
   local plan, attributes, fields = plan_of(class, names)
   local batch = state.new_batch(class)
   local objects = {}
@@ -59,7 +61,8 @@ function raw.objects(class, sql, ...)
       if value ~= nil and field then
         local taken, why = core.convert(field.kind, value)
         if taken == nil then
-          return errors.raise("type_mismatch", field:title() .. ": the column " .. names[place] .. " is no " .. field.type .. ": " .. why)
+          return errors.raise("type_mismatch", field:title() .. ": the column " .. names[place] .. " is no "
+            .. field.type .. ": " .. why)
         end
         value = taken
       end

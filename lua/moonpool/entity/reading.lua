@@ -203,7 +203,8 @@ function methods:iter(options)
   local chunk
   for name, value in pairs(options or {}) do
     if name ~= "chunk" then
-      return errors.raise("unknown_option", "iter takes no option " .. tostring(name) .. vocabulary.suggest(name, { "chunk" }))
+      return errors.raise("unknown_option", "iter takes no option " .. tostring(name)
+        .. vocabulary.suggest(name, { "chunk" }))
     elseif type(value) ~= "number" or value < 1 or value % 1 ~= 0 then
       return bad("chunk is a number of rows, not " .. vocabulary.quoted(value))
     end
@@ -255,7 +256,8 @@ local function order_of(q)
     end
   end
   local function refuse()
-    return errors.raise("unsupported", "after: the order must be fields of " .. q.model.name .. " itself, with NULLs where they are by default")
+    return errors.raise("unsupported", "after: the order must be fields of " .. q.model.name
+      .. " itself, with NULLs where they are by default")
   end
   if q.shape.order then
     for _, item in ipairs(q.shape.order) do
@@ -358,7 +360,8 @@ function methods:sql(options)
   local name
   for key, value in pairs(options or {}) do
     if key ~= "dialect" then
-      return errors.raise("unknown_option", "sql takes no option " .. tostring(key) .. vocabulary.suggest(key, { "dialect" }))
+      return errors.raise("unknown_option", "sql takes no option " .. tostring(key)
+        .. vocabulary.suggest(key, { "dialect" }))
     end
     name = value
   end
@@ -384,7 +387,8 @@ end
 function methods:explain(options)
   for name in pairs(options or {}) do
     if name ~= "analyze" then
-      return errors.raise("unknown_option", "explain takes no option " .. tostring(name) .. vocabulary.suggest(name, { "analyze" }))
+      return errors.raise("unknown_option", "explain takes no option " .. tostring(name)
+        .. vocabulary.suggest(name, { "analyze" }))
     end
   end
   local _, database = place_of(self)
@@ -395,7 +399,8 @@ function methods:explain(options)
   end
   local st = compile.select(self, loading.dialect_of(database))
   local params, n = st:bind(self)
-  local rows = run(database, nil, "EXPLAIN QUERY PLAN " .. st.sql, "read", params, n, options_of(database, st), core.rows)
+  local rows = run(database, nil, "EXPLAIN QUERY PLAN "
+    .. st.sql, "read", params, n, options_of(database, st), core.rows)
   local depth, lines = { [0] = -1 }, {}
   for place, step in ipairs(rows) do
     depth[step.id] = (depth[step.parent] or -1) + 1

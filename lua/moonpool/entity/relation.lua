@@ -131,7 +131,8 @@ function relation.load_column(object, name)
   for place, field in ipairs(model.key) do
     params[place] = loaded[field.attribute]
   end
-  local row = statement.run(database, nil, st.sql, st.access, params, #params, relation.loading.options(database, st), core.rows, st.plan)[1]
+  local row = statement.run(database, nil, st.sql, st.access, params, #params, relation.loading.options(database, st),
+    core.rows, st.plan)[1]
   if row == nil then
     return errors.raise("not_found", tostring(object) .. " is not in the database any more")
   end

@@ -30,7 +30,8 @@ end
 --- Raises unknown_field, bad_argument.
 function writing.build(class, values, convert)
   if type(values) ~= "table" then
-    return errors.raise("bad_argument", class.name .. " is made from a table of values, not from " .. vocabulary.quoted(values))
+    return errors.raise("bad_argument", class.name .. " is made from a table of values, not from "
+      .. vocabulary.quoted(values))
   end
   local by_name = class.model.by_name
   local self = setmetatable({}, class.meta)
@@ -423,7 +424,8 @@ function writing.update(self, class, database, only)
   state.note(self, database)
   local affected = run(database, nil, st.sql, "write", params, n, loading.options(database, st), core.take)
   if affected == 0 then
-    return errors.raise("stale", tostring(self) .. " is not in the database any more: it was deleted, or its key changed")
+    return errors.raise("stale", tostring(self)
+      .. " is not in the database any more: it was deleted, or its key changed")
   end
   if only then
     local names = {}
