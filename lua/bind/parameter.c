@@ -15,7 +15,7 @@ const char *lmp_form(mp_kind kind)
   static const char *const forms[MP_KIND_N] = {
       "nothing",
       "a boolean is true or false",
-      "a whole number has at most 64 bits",
+      "a whole number is such as 42, with at most 64 bits",
       "a float is a number",
       "a text is a string",
       "bytes are a string or mp.blob",

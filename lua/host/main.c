@@ -5,6 +5,7 @@
 #include "hub.h"
 
 #include <lualib.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,10 +112,24 @@ static int run(lua_State *L)
   return 1;
 }
 
+/* Where a standard stream is closed, the next file that is opened would get its number, and a print go into a
+** database: /dev/null keeps the place. */
+static void fill_standard_streams(void)
+{
+  int fd;
+  do
+    fd = open("/dev/null", O_RDWR);
+  while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0)
+    close(fd);
+}
+
 int main(int argc, char **argv)
 {
-  lua_State *L = luaL_newstate();
+  lua_State *L;
   int code = EXIT_FAILURE;
+  fill_standard_streams();
+  L = luaL_newstate();
   if (L == NULL) {
     fputs("moonpool: not enough memory\n", stderr);
     return code;

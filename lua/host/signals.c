@@ -5,6 +5,7 @@
 #include "operation.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -77,6 +78,16 @@ static void received(int signum)
   errno = kept;
 }
 
+/* Nobody reads what the program prints: it ends in order. A socket that broke is its connection's own affair. */
+static void pipe_broken(int signum)
+{
+  struct pollfd out = {.fd = STDOUT_FILENO};
+  int kept = errno;
+  if (poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0)
+    received(signum);
+  errno = kept;
+}
+
 static void woken(uv_async_t *wake)
 {
   lmp_op *op = here.op;
@@ -112,7 +123,7 @@ static bool open_wake(mp_loop *loop)
   here.wakes = true;
   set_handler(SIGINT, received);
   set_handler(SIGTERM, received);
-  set_handler(SIGPIPE, SIG_IGN);
+  set_handler(SIGPIPE, pipe_broken);
   return true;
 }
 
@@ -193,7 +204,7 @@ static int signals_remove(lua_State *L)
   return 0;
 }
 
-/* close(): signals do again what they do by default, but SIGPIPE. */
+/* close(): signals do again what they do by default, but SIGPIPE, which does nothing. */
 static int signals_close(lua_State *L)
 {
   lmp_hub *hub = lmp_hub_of(L);
@@ -201,6 +212,7 @@ static int signals_close(lua_State *L)
     return 0;
   set_handler(SIGINT, SIG_DFL);
   set_handler(SIGTERM, SIG_DFL);
+  set_handler(SIGPIPE, SIG_IGN);
   here.wakes = false;
   if (here.op != NULL)
     lmp_op_forget(here.op);

@@ -186,6 +186,17 @@ function errors.suppress(err, other)
   end
 end
 
+-- What a program raises may be anything, also what cannot be shown.
+local function shown(err)
+  local meta = getmetatable(err)
+  local plain = type(err) == "table" and not (type(meta) == "table" and meta.__tostring)
+  local ok, text = pcall(plain and core.show or tostring, err)
+  if err == nil or not ok then
+    return "(error object is a " .. type(err) .. " value" .. (ok and "" or " that cannot be shown") .. ")"
+  end
+  return text
+end
+
 --- The whole story for standard error: the line, the traceback, causes and suppressed errors.
 ---@param err any  ---@param traceback string?  where an error that is no error object was raised
 ---@return string
@@ -193,7 +204,7 @@ function errors.report(err, traceback)
   local lines = {}
   local function add(what, indent)
     local where = traceback
-    lines[#lines + 1] = indent .. tostring(what)
+    lines[#lines + 1] = indent .. shown(what)
     if errors.is_error(what) then
       where = what.traceback
     end

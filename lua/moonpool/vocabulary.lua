@@ -62,7 +62,9 @@ function vocabulary.nearest(name, candidates)
   end
   table.sort(names)
   local wanted = name:lower()
-  local best, best_distance = nil, math.max(2, math.floor(#name / 3)) + 1
+  -- two errors in three letters make another word
+  local furthest = #name < 4 and 1 or math.max(2, math.floor(#name / 3))
+  local best, best_distance = nil, furthest + 1
   for _, candidate in ipairs(names) do
     local d = distance(wanted, candidate:lower())
     if d < best_distance and d < #candidate then best, best_distance = candidate, d end

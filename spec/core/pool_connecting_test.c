@@ -25,6 +25,32 @@ static void a_failed_connect_is_told_to_who_waited_for_it(void **state)
   close_pool(pool);
 }
 
+static void after_a_failure_one_connection_at_a_time_tries(void **state)
+{
+  ask first, asks[5];
+  (void)state;
+  open_pool("connect *1 -> error connect_failed \"refused\"\nconnect *1 -> hang\nselect -> hang",
+            5);
+  mp_pool_submit(pool, ask_for(&first, MP_OP_QUERY, "select 1"));
+  run_until(&first.done_n, 1);
+  for (int i = 0; i < 5; i++)
+    mp_pool_submit(pool, ask_for(&asks[i], MP_OP_QUERY, "select 1"));
+  for (int i = 0; counts_of("db").connects < 2 && i < 1000; i++)
+    mp_loop_step(loop, 20);
+  turn(10);
+  assert_int_equal(counts_of("db").sessions, 1);
+  mp_fake_let_go("db");
+  for (int i = 0; asked_n("db", "select 1") < 5 && i < 1000; i++)
+    mp_loop_step(loop, 20);
+  assert_int_equal(counts_of("db").sessions, 5); /* once one has come, all do */
+  mp_fake_let_go("db");
+  run_until(&answered_n, 6);
+  ask_free(&first);
+  for (int i = 0; i < 5; i++)
+    ask_free(&asks[i]);
+  close_pool(pool);
+}
+
 static void what_does_not_heal_fails_all_waiters_at_once(void **state)
 {
   static const char *const kinds[] = {"auth_failed", "tls", "cant_open", "not_a_database"};
@@ -348,6 +374,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       POOL_TEST(a_failed_connect_is_told_to_who_waited_for_it),
+      POOL_TEST(after_a_failure_one_connection_at_a_time_tries),
       POOL_TEST(what_does_not_heal_fails_all_waiters_at_once),
       POOL_TEST(while_a_connection_lives_waiters_wait_for_it),
       POOL_TEST(a_timeout_names_the_last_connect_error),

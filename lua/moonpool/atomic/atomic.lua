@@ -63,8 +63,9 @@ local function check(options, allowed)
   return found
 end
 
-local FOR_BLOCK = { database = true, isolation = true, read_only = true, retry = true, durable = true,
-  deferrable = true }
+local FOR_BLOCK = {
+  database = true, isolation = true, read_only = true, retry = true, durable = true, deferrable = true,
+}
 local FOR_DATABASE = { isolation = true, read_only = true, retry = true, durable = true, deferrable = true }
 local FOR_BEGIN = { isolation = true, read_only = true, durable = true, deferrable = true }
 

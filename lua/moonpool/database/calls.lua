@@ -13,8 +13,15 @@ local calls = {}
 local read, bind, run = placeholder.read, placeholder.bind, statement.run
 local select = select
 
+local function place_of(self)
+  if type(self) ~= "table" then
+    return errors.raise("bad_argument", "a call is made with a colon: db:fetch_all(sql, ...)")
+  end
+  return self:place()
+end
+
 local function ask(self, take, sql, ...)
-  local database, lease = self:place()
+  local database, lease = place_of(self)
   local found = read(database.dialect, sql)
   local params, n = bind(found, select("#", ...), ...)
   return run(database, lease, found.sql, found.access, params, n, database.query_options, take)
@@ -63,7 +70,7 @@ end
 ---@return integer affected rows
 --- Raises like execute.
 function calls:execute_many(sql, rows)
-  local database, lease = self:place()
+  local database, lease = place_of(self)
   local found = read(database.dialect, sql)
   if type(rows) ~= "table" then
     return errors.raise("bad_argument", "execute_many takes an array of rows, not a " .. type(rows))
@@ -92,7 +99,7 @@ end
 ---@return moonpool.stream
 --- Raises like fetch_all, also from the loop.
 function calls:stream(sql, ...)
-  local database, lease = self:place()
+  local database, lease = place_of(self)
   local found = read(database.dialect, sql)
   local params, n = bind(found, select("#", ...), ...)
   return stream.loop(stream.open(database, lease, found.sql, found.access, params, n, database.query_options,
@@ -106,7 +113,7 @@ end
 ---@return integer rows
 --- Raises like execute.
 function calls:copy_in(table_name, columns, source)
-  local database, lease = self:place()
+  local database, lease = place_of(self)
   return copy.into(database, lease, table_name, columns, source)
 end
 

@@ -87,10 +87,7 @@ function Connection:begin(options)
   end
   local waits = not options.read_only and database.held_n > 1 and database.pool:would_wait("write")
   local op = lease:begin(options.isolation, options.read_only)
-  if waits then
-    holding.await(database, op, "write", true)
-  end
-  settle(self, op)
+  holding.begun(database, lease, op, waits)
   if not options.read_only then
     holding.take_writer(database, lease)
   end

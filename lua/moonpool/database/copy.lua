@@ -16,12 +16,9 @@ function copy.together(database, lease, fn)
   elseif lease:state() ~= "none" then
     return fn()
   end
-  local problem = holding.settle(lease:begin())
-  if problem then
-    return holding.fail(problem)
-  end
+  holding.begun(database, lease, lease:begin(), database.pool:would_wait("write"))
   local ok, value = pcall(fn)
-  problem = holding.settle(ok and lease:commit() or lease:rollback(), true)
+  local problem = holding.settle(ok and lease:commit() or lease:rollback(), true)
   if not ok then
     return error(value, 0)
   elseif problem then

@@ -163,6 +163,9 @@ end
 --- Raises concurrency when the calling task itself has a transaction or a stream open there.
 function Database:close(options)
   local drain
+  if options ~= nil and type(options) ~= "table" then
+    return errors.raise("bad_argument", "close takes a table, such as { drain = 5 }, not a " .. type(options))
+  end
   for name, value in pairs(options or {}) do
     if name ~= "drain" then
       return errors.raise("unknown_option", "close takes no option " .. tostring(name) .. " (but drain)")
@@ -218,10 +221,9 @@ end
 Database.listen = only_postgres "listen"
 Database.notify = only_postgres "notify"
 
-for name, what in pairs { diff = "db:diff", reflect = "db:reflect", reflect_entity = "db:reflect_entity",
-  session = "db:session", codec = "db:codec", reads = "db:reads" } do
+for _, name in ipairs { "diff", "reflect", "reflect_entity", "session", "codec", "reads" } do
   Database[name] = function()
-    return errors.raise("unsupported", what .. " is not built yet")
+    return errors.raise("unsupported", "db:" .. name .. " is not built yet")
   end
 end
 
@@ -230,6 +232,12 @@ local function no_tables()
 end
 
 Database.tables = setmetatable({}, { __index = no_tables, __tostring = no_tables })
+
+Database.tables = setmetatable({}, {
+  __index = function(_, name)
+    return errors.raise("unsupported", "db.tables." .. tostring(name) .. " is not built yet")
+  end,
+})
 
 --- Where it is, never with the password.
 function Database:__tostring()

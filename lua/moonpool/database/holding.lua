@@ -286,4 +286,24 @@ function holding.settle(op, cleanup, finished)
   return nil
 end
 
+--- Wait for the BEGIN of a pinned connection. Whatever it raises, no transaction is open then.
+---@param waits boolean? what pool:would_wait said before the BEGIN was started
+--- Raises busy, cancelled, pool_deadlock.
+function holding.begun(database, lease, op, waits)
+  local ok, err = pcall(function()
+    holding.await(database, op, "write", waits)
+    local begun, problem = core.take(op)
+    if not begun then
+      return holding.fail(problem)
+    end
+  end)
+  if ok then
+    return
+  end
+  if lease:state() == "open" then -- cancelled when it had begun, and before we heard of it
+    holding.settle(lease:rollback(), true)
+  end
+  return error(err, 0)
+end
+
 return holding

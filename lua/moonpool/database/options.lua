@@ -92,19 +92,23 @@ local known = {
   on_connect = { "function" },
   max_rows = { "some" },
   max_bytes = { "some" },
-  mode = { "text", only = "sqlite", why = "only a SQLite file is opened in a mode", one_of = { ro = true, rw = true,
-    rwc = true } },
+  mode = {
+    "text", only = "sqlite", why = "only a SQLite file is opened in a mode", one_of = { ro = true, rw = true, rwc = true },
+  },
   inline_reads = { "flag", only = "sqlite", why = "only SQLite reads on the loop's own thread" },
   tls = { unsupported = "SQLite has no connection to encrypt, and the databases that do are not built yet" },
   pooler = { unsupported = "SQLite has no pooler in front of it, and the databases that may are not built yet" },
   replicas = { unsupported = "replicas are not built yet" },
-  router = { unsupported = "routing between databases is not built yet: name the database with using(...) or the entity's database" },
+  router = {
+    unsupported = "routing between databases is not built yet: name one with using(...) or the entity's option database",
+  },
   session_methods = { unsupported = "sessions are not built yet" },
 }
 
 local dialects = { mysql = "mariadb", postgresql = "postgres", sqlite3 = "sqlite" }
-local all_dialects = { sqlite = true, postgres = true, mariadb = true, mysql = true, yugabyte = true, fake = true,
-  fake_file = true }
+local all_dialects = {
+  sqlite = true, postgres = true, mariadb = true, mysql = true, yugabyte = true, fake = true, fake_file = true,
+}
 local built = { sqlite = true, fake = true, fake_file = true }
 local default_ports = { yugabyte = 5433 }
 

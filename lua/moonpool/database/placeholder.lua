@@ -1,7 +1,6 @@
 -- Placeholders: what stands for a value in raw SQL. Finds ?, :name and $1 outside strings, quoted names,
--- comments and dollar quotes, and writes the text again as the server wants it. Also tells what a statement does from
--- its
--- words, since it reads them anyway. Knows no values.
+-- comments and dollar quotes, and writes the text again as the server wants it. Also tells from its words what a
+-- statement does, since it reads them anyway. Knows no values.
 
 local errors = require "moonpool.errors"
 
@@ -20,8 +19,8 @@ habits.fake = habits.sqlite
 local READ = { SELECT = true, VALUES = true, SHOW = true, TABLE = true, DESCRIBE = true }
 local UNSURE = { WITH = true, EXPLAIN = true } -- of what stands inside
 local TRANSACTION = {
-  BEGIN = true, START = true, COMMIT = true, ["END"] = true, ROLLBACK = true, ABORT = true, SAVEPOINT = true,
-    RELEASE = true,
+  BEGIN = true, START = true, COMMIT = true, ["END"] = true, ROLLBACK = true, ABORT = true,
+  SAVEPOINT = true, RELEASE = true,
 }
 local WRITE_WORDS = { INSERT = true, UPDATE = true, DELETE = true, REPLACE = true, MERGE = true }
 
@@ -35,9 +34,8 @@ local function skip(sql, i, habit)
   if c == 39 or c == 34 or c == 96 then -- ' " `
     local quote = sub(sql, i, i)
     local escapes = c ~= 96 and habit.backslash
-    if c == 39 and habit.e_strings and find(sub(sql, i - 1, i - 1), "[eE]") and not find(sub(sql, i - 2, i - 2),
-      "[%w_]") then
-      escapes = true
+    if c == 39 and habit.e_strings and find(sub(sql, i - 1, i - 1), "[eE]") then
+      escapes = not find(sub(sql, i - 2, i - 2), "[%w_]")
     end
     local at = i + 1
     while true do
@@ -223,8 +221,7 @@ function placeholder.read(dialect, sql)
   end
   found = cache.old[sql] or scan(sql, cache.habit)
   if found.control then
-    return errors.raise("unsupported", found.control
-      .. " as a statement: transactions are mp.atomic(fn), db:begin() and, "
+    return errors.raise("unsupported", found.control .. " as a statement: transactions are mp.atomic(fn), db:begin() and, "
       .. "on a connection of your own, c:begin()")
   end
   return remember(cache, sql, found)

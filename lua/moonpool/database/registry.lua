@@ -21,6 +21,9 @@ function registry.configure(given, ...)
   if select("#", ...) > 0 then
     return bad("configure takes one argument: a URL, a table of options, or a table of databases by name")
   end
+  if given == nil then
+    return errors.raise("configuration", "configure takes a URL, a table of options, or a table of databases by name, not nil")
+  end
   local wanted = { default = given }
   if type(given) == "table" and not database.is(given) and not options.are(given) then
     wanted = given

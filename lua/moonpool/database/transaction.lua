@@ -219,8 +219,8 @@ local function refuse_failed(frame, problem)
     err = errors.from_core(problem)
   else
     local kind = cause and cause.kind or problem and problem.cause
-    err = errors.new("in_failed_transaction", "the block was rolled back: a statement in it failed" .. (kind and " ("
-      .. kind .. ")" or "")
+    err = errors.new("in_failed_transaction", "the block was rolled back: a statement in it failed"
+      .. (kind and " (" .. kind .. ")" or "")
       .. " and the error was caught inside; catch it around a nested mp.atomic to go on after it")
     err.retryable = cause and cause.retryable or false
   end
@@ -232,8 +232,7 @@ end
 
 --- Commit the frame (release its savepoint). Waits for the outcome also when the task is cancelled.
 --- Raises in_failed_transaction and what a commit can fail with; then everything is rolled back. Raises what an
---- on_commit hook
---- raised, after all of them have run and with everything committed.
+--- on_commit hook raised, after all of them have run and with everything committed.
 function transaction.commit(frame)
   unwind_to(frame, transaction.commit)
   local lease, parent = frame.lease, frame.parent

@@ -20,8 +20,9 @@ local function bad(message)
   return errors.raise("bad_argument", message)
 end
 
-local CREATE = { batch = true, on_conflict = true, conflict = true, update = true, on_progress = true,
-  returning = true }
+local CREATE = {
+  batch = true, on_conflict = true, conflict = true, update = true, on_progress = true, returning = true,
+}
 local UPSERT = { conflict = true, update = true }
 
 local function check(name, options, known)
@@ -199,8 +200,7 @@ local function upsert_group(class, database, other, some, conflict, progress)
   for place, one in ipairs(some.objects) do
     state.note(one, database)
     local made = statement.run(database, nil, st.sql, "write", some.params[place], some.width,
-      loading.options(database, st),
-      core.rows, st.plan)[1]
+      loading.options(database, st), core.rows, st.plan)[1]
     if made then
       written(class, one, made, back, other)
     end

@@ -33,8 +33,10 @@ for name, method in pairs(query_set.methods) do
   methods[name] = function(self, ...)
     local meta = getmetatable(self)
     local class = type(meta) == "table" and rawget(meta, "class")
-    if not class then
-      return method(self, ...) -- called with a query set
+    if not class and meta ~= query_set.metatable then
+      return errors.raise("bad_argument", name .. " is called with a colon: Author:" .. name .. "(...)")
+    elseif not class then
+      return method(self, ...)
     end
     return method(class.root, ...)
   end
@@ -65,6 +67,9 @@ own("raw", function(class, ...)
 end)
 own("import", function()
   return errors.raise("unsupported", "import is not built yet: read the file and use :bulk_create()")
+end)
+own("import", function(class)
+  return errors.raise("unsupported", class.name .. ":import is not built yet")
 end)
 own("create_table", schema.create_table)
 own("drop_table", schema.drop_table)
@@ -106,9 +111,19 @@ local function refuse_method(class, name, value)
   end
 end
 
+-- A name that is more like a method than like a field was meant to be one.
+local function refuse_unknown(class, name)
+  local fields = class.model.by_name
+  if not fields[name] and not vocabulary.nearest(name, fields) and vocabulary.nearest(name, methods) then
+    return errors.raise("unknown_field", class.name .. " has neither a field nor a method " .. vocabulary.quoted(name)
+      .. vocabulary.suggest(name, methods))
+  end
+end
+
 local function metatable_of(class)
-  local columns = setmetatable({}, { __index = Columns.__index, model = class.model, __name = "columns of "
-    .. class.name })
+  local columns = setmetatable({}, {
+    __index = Columns.__index, model = class.model, __name = "columns of " .. class.name,
+  })
   local meta = { __name = class.name, __json = "an entity: call :all() first", class = class }
 
   function meta.__index(_, name)
@@ -123,11 +138,8 @@ local function metatable_of(class)
       return errors.raise("bad_argument", class.name .. " is no array: :all() gives one, :iter() goes through the rows")
     elseif name:byte() == 95 then
       return nil
-    elseif not class.model.by_name[name] and vocabulary.nearest(name, methods) and not vocabulary.nearest(name,
-      class.model.by_name) then
-      return errors.raise("unknown_field", class.name .. " has neither a field nor a method " .. vocabulary.quoted(name)
-        .. vocabulary.suggest(name, methods))
     end
+    refuse_unknown(class, name)
     return tree.column(class.model, name)
   end
 
@@ -145,8 +157,14 @@ local function metatable_of(class)
     return "entity " .. class.name
   end
 
-  meta.__len = query_set.metatable.__len
-  meta.__pairs = query_set.metatable.__pairs
+  function meta.__len()
+    return #class.root
+  end
+
+  function meta.__pairs()
+    return pairs(class.root)
+  end
+
   return meta
 end
 

@@ -10,6 +10,9 @@ local writing = require "moonpool.entity.writing"
 local methods = object.methods
 
 local function place_of(self)
+  if not object.is(self) then
+    return errors.raise("bad_argument", "a method of an object is called with a colon: author:save()")
+  end
   local class = getmetatable(self).class
   local batch = state.batch_of(self)
   local other = batch and batch.database
@@ -43,10 +46,17 @@ function methods:save(options)
     check_options("save", options, SAVE)
   end
   local class, database, other = place_of(self)
+  local fields = options and options.fields
+  for _, name in ipairs(fields or {}) do
+    class.model:field(name) -- raises, with the nearest name
+  end
   if state.is_new(self) or options and options.insert then
+    if fields then
+      return errors.raise("bad_argument", "save{ fields = ... } writes an object that is in the database; a new one is inserted whole")
+    end
     return writing.insert(self, class, database, other)
   end
-  return writing.update(self, class, database, options and options.fields)
+  return writing.update(self, class, database, fields)
 end
 
 --- Delete the row. The object is new again, without its generated key.

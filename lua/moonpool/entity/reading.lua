@@ -24,6 +24,19 @@ local function bad(message)
   return errors.raise("bad_argument", message)
 end
 
+local function check_table(name, options)
+  if options ~= nil and type(options) ~= "table" then
+    return bad(name .. " takes a table of options, not " .. vocabulary.quoted(options))
+  end
+end
+
+-- What such a terminal is given would be dropped without a word.
+local function takes_nothing(name, given)
+  if given ~= nil then
+    return bad(name .. " takes no argument, such as " .. vocabulary.quoted(given) .. ": narrow with filter, cut with limit")
+  end
+end
+
 local function fetch(q)
   local class, database, other = place_of(q)
   local st = compile.select(q, loading.dialect_of(database))
@@ -32,7 +45,10 @@ end
 
 --- All rows as an array.
 ---@return table[]
-methods.all = fetch
+function methods:all(given)
+  takes_nothing("all", given)
+  return fetch(self)
+end
 
 -- The same query set with at most so many rows of those it has.
 local function at_most(q, n)
@@ -86,7 +102,8 @@ end
 --- The only row.
 ---@return table
 --- Raises not_found, multiple.
-function methods:one()
+function methods:one(given)
+  takes_nothing("one", given)
   local found = one_of(self, fetch(at_most(self, 2)))
   if found == nil then
     return errors.raise("not_found", "no " .. self.model.name .. " was found")
@@ -96,13 +113,15 @@ end
 
 --- The first row or nil; by key if there is no other order.
 ---@return table?
-function methods:first()
+function methods:first(given)
+  takes_nothing("first", given)
   return fetch(at_most(query.by_key(self), 1))[1]
 end
 
 --- The last row or nil.
 ---@return table?
-function methods:last()
+function methods:last(given)
+  takes_nothing("last", given)
   if self.top or self.skip then
     local rows = fetch(self)
     return rows[#rows]
@@ -125,12 +144,14 @@ local function compiled(q, make)
 end
 
 ---@return integer
-function methods:count()
+function methods:count(given)
+  takes_nothing("count", given)
   return compiled(self, compile.count) or 0
 end
 
 ---@return boolean
-function methods:exists()
+function methods:exists(given)
+  takes_nothing("exists", given)
   return compiled(self, compile.exists) ~= nil
 end
 
@@ -201,6 +222,7 @@ end
 ---@return moonpool.stream
 function methods:iter(options)
   local chunk
+  check_table("iter", options)
   for name, value in pairs(options or {}) do
     if name ~= "chunk" then
       return errors.raise("unknown_option", "iter takes no option " .. tostring(name)
@@ -358,6 +380,7 @@ end
 ---@return string sql, any[] params
 function methods:sql(options)
   local name
+  check_table("sql", options)
   for key, value in pairs(options or {}) do
     if key ~= "dialect" then
       return errors.raise("unknown_option", "sql takes no option " .. tostring(key)
@@ -385,6 +408,7 @@ end
 ---@param options {analyze: boolean?}?
 ---@return string
 function methods:explain(options)
+  check_table("explain", options)
   for name in pairs(options or {}) do
     if name ~= "analyze" then
       return errors.raise("unknown_option", "explain takes no option " .. tostring(name)
@@ -399,8 +423,8 @@ function methods:explain(options)
   end
   local st = compile.select(self, loading.dialect_of(database))
   local params, n = st:bind(self)
-  local rows = run(database, nil, "EXPLAIN QUERY PLAN "
-    .. st.sql, "read", params, n, options_of(database, st), core.rows)
+  local sql = "EXPLAIN QUERY PLAN " .. st.sql
+  local rows = run(database, nil, sql, "read", params, n, options_of(database, st), core.rows)
   local depth, lines = { [0] = -1 }, {}
   for place, step in ipairs(rows) do
     depth[step.id] = (depth[step.parent] or -1) + 1

@@ -1,6 +1,8 @@
 -- The command line of the program: words become a table that says what to do.
 -- Everything behind the script's name belongs to the script, untouched.
 
+local vocabulary = require "moonpool.vocabulary"
+
 local arguments = {}
 
 arguments.help = [[
@@ -33,6 +35,8 @@ local function wrong(message)
   return { action = "wrong", message = message }
 end
 
+local OPTIONS = { "-e", "--dry-run", "--version", "--help" }
+
 local not_built = {
   repl = "the interactive mode (moonpool repl)",
   types = "moonpool types",
@@ -48,6 +52,8 @@ function arguments.read(words)
     return { action = "unsupported", message = not_built.repl }
   elseif not_built[first] then
     return { action = "unsupported", message = not_built[first] }
+  elseif first == "-h" and words[2] == nil then
+    return { action = "help" }
   elseif first == "--version" or first == "--help" then
     if words[2] then
       return wrong(first .. " takes no arguments")
@@ -64,7 +70,7 @@ function arguments.read(words)
     end
     return { action = "script", path = words[2], arg = rest(words, 2) }
   elseif first ~= "-" and first:sub(1, 1) == "-" then
-    return wrong("unknown option " .. first)
+    return wrong("unknown option " .. first .. vocabulary.suggest(first, OPTIONS))
   end
   return { action = "script", path = first ~= "-" and first or nil, arg = rest(words, 1) }
 end

@@ -129,7 +129,7 @@ end
 local function read_options(self, options)
   for name in pairs(options) do
     if not OPTIONS[name] then
-      errors.raise("unknown_option", ("an entity takes no option %s%s"):format(vocabulary.quoted(name),
+      errors.raise("unknown_option", ("%s: an entity takes no option %s%s"):format(self.name, vocabulary.quoted(name),
         LATER[name] and " (it is not built yet)" or vocabulary.suggest(name, OPTIONS)))
     end
   end

@@ -105,7 +105,7 @@ task.run_end_handlers = run_end_handlers
 -- Where an error that is no object of ours was raised is known only now.
 local function remember_traceback(err)
   local context = scheduler.current
-  if not errors.is_error(err) and context.raised ~= err then
+  if not errors.is_error(err) and (err == nil or context.raised ~= err) then
     context.traceback = errors.traceback()
   end
   return err

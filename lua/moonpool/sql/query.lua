@@ -173,8 +173,10 @@ end
 
 --- All rows but those for which all of it holds.
 function methods.exclude(q, ...)
+  local keys = ...
   refuse_limited(q, "exclude")
   if select("#", ...) == 0 then return q end
+  if select("#", ...) == 1 and type(keys) == "table" and getmetatable(keys) == nil and next(keys) == nil then return q end
   return narrow(q, conditions_of("exclude", ...), true)
 end
 

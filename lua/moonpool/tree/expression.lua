@@ -151,11 +151,20 @@ methods.endswith = lookup "endswith"
 
 function methods.between(self, low, high) return condition.lookup(self, "range", { low, high }) end
 
-function methods.is_null(self) return condition.lookup(self, "isnull", true) end
+function methods.is_null(self, given)
+  if given ~= nil then
+    errors.raise("bad_argument", "is_null takes no value: the contrary is mp.no(column:is_null()) or column__isnull = false")
+  end
+  return condition.lookup(self, "isnull", true)
+end
 
 local function order(descending)
   return function(self, options)
     local nulls
+    if options ~= nil and type(options) ~= "table" then
+      errors.raise("bad_argument", ('%s takes a table, such as { nulls = "last" }, not %s'):format(
+        descending and "desc" or "asc", vocabulary.quoted(options)))
+    end
     for option, given in pairs(options or {}) do
       if option ~= "nulls" then
         errors.raise("unknown_option", ("%s takes no option %s, only nulls"):format(descending and "desc" or "asc",
