@@ -109,6 +109,9 @@ struct mp_backend {
   bool (*tainted)(
       const mp_session *session); /* session state may have changed: RESET before another task */
 
+  /* What was done so far is how the session begins: it is not tainted by it. Nothing is in flight. */
+  void (*adopt)(mp_session *session);
+
   /* The text that begins a transaction, NUL-terminated; false and *err (unsupported) when the database
   ** cannot keep an option. write: a block that may write. More than one statement is not allowed. */
   bool (*begin_sql)(const mp_config *config, const mp_txoptions *options, bool write,

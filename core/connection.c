@@ -509,6 +509,12 @@ bool mp_connection_tainted(const mp_connection *conn)
   return mp_connection_state(conn) == MP_CONN_READY && conn->backend->tainted(conn->session);
 }
 
+void mp_connection_adopt(mp_connection *conn)
+{
+  if (mp_connection_settled(conn))
+    conn->backend->adopt(conn->session);
+}
+
 void mp_connection_free(mp_connection *conn)
 {
   assert(conn == NULL || conn->state == MP_CONN_CLOSED);

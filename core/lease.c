@@ -494,6 +494,12 @@ void mp_lease_release(mp_lease *lease)
   release(lease, false);
 }
 
+void mp_lease_adopt(mp_lease *lease)
+{
+  if (!lease->over && lease->hold.state == MP_HOLD_HELD)
+    mp_connection_adopt(lease->hold.conn);
+}
+
 void mp_lease_destroy(mp_lease *lease)
 {
   release(lease, true);

@@ -56,6 +56,10 @@ void mp_lease_more(mp_lease *lease, mp_request *req);
 ** still waiting, on_ready is not called any more. Requests given to it end (cancelled) from the loop, also after this. */
 void mp_lease_release(mp_lease *lease);
 
+/* What was done on it so far is how the connection begins (on_connect): it taints nothing, and is done again (fresh)
+** when the connection was reset. Only when nothing runs on it. */
+void mp_lease_adopt(mp_lease *lease);
+
 /* Release it and close the connection, whatever its state (a failed on_connect). */
 void mp_lease_destroy(mp_lease *lease);
 

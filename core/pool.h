@@ -25,7 +25,7 @@ typedef struct mp_hold {
   mp_list node; /* on a list of the pool or of the gate */
   mp_holdstate state;
   mp_access access; /* WRITE: comes with the gate. READ: without */
-  bool fresh;       /* the connection was never held before: on_connect is to be run on it */
+  bool fresh;       /* the connection is as after connecting: on_connect is to be run on it */
   bool has_gate;
   uint64_t deadline_ns; /* of waiting; 0: the pool's timeout */
   uint64_t since_ns;    /* held since */

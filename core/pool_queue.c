@@ -151,7 +151,8 @@ static void start_clock(mp_hold *hold)
 static void held(mp_hold *hold)
 {
   hold->has_gate = hold->place.state == MP_GATE_INSIDE;
-  hold->fresh = hold->slot->use_n++ == 0;
+  hold->fresh = hold->slot->use_n++ == 0 || hold->slot->restored;
+  hold->slot->restored = false;
   hold->since_ns = mp_loop_now_ns(hold->pool->loop);
   hold->pool->used = true;
   end_waiting(hold, MP_HOLD_HELD);

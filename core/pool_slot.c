@@ -309,7 +309,7 @@ static void clean(mp_slot *slot)
       mp_slot_close(slot);
       return;
     }
-    slot->was_reset = true;
+    slot->was_reset = slot->restored = true;
     run_chore(slot, MP_OP_RESET, "");
   } else if (!mp_connection_settled(slot->conn)) {
     mp_slot_limit(slot); /* quiet comes when a cancel has settled */

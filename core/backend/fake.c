@@ -425,6 +425,11 @@ static bool tainted(const mp_session *base)
   return ((const session *)base)->tainted;
 }
 
+static void adopt(mp_session *base)
+{
+  ((session *)base)->tainted = false;
+}
+
 static bool begin_sql(const mp_config *config, const mp_txoptions *options, bool write,
                       char sql[MP_TX_SQL_MAX], mp_error *err)
 {
@@ -517,7 +522,7 @@ static const char *version(void)
   {                                                                                                \
     .name = its_name, .caps = its_caps, .open = open_session, .step = step, .submit = submit,      \
     .cancel = cancel, .more = more, .depth = depth, .txstatus = txstatus, .settled = settled,      \
-    .tainted = tainted, .begin_sql = begin_sql, .close = close_session, .free = free_session,      \
+    .tainted = tainted, .adopt = adopt, .begin_sql = begin_sql, .close = close_session, .free = free_session,      \
     .identity = identity, .max_sessions = max_sessions, .check = check, .version = version         \
   }
 

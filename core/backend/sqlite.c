@@ -364,6 +364,13 @@ static bool tainted(const mp_session *base)
   return const_session_of(base)->tainted;
 }
 
+/* Nothing is given to the thread, so the engine is the loop's. */
+static void adopt(mp_session *base)
+{
+  session *s = session_of(base);
+  s->tainted = s->engine.tainted = false;
+}
+
 static bool begin_sql(const mp_config *config, const mp_txoptions *options, bool write,
                       char sql[MP_TX_SQL_MAX], mp_error *err)
 {
@@ -448,6 +455,7 @@ const mp_backend mp_backend_sqlite = {
     .txstatus = txstatus,
     .settled = settled,
     .tainted = tainted,
+    .adopt = adopt,
     .begin_sql = begin_sql,
     .close = close_session,
     .free = free_session,

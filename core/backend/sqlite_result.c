@@ -23,7 +23,8 @@ struct mp_sqlite_result {
   mp_result view;
   mp_sqlite_columns *shared;
   mp_sqlite_result *next;
-  size_t cell_n;
+  mp_value *next_cell, *end_cell; /* what is left of the last block */
+  int block_n;
   mp_arena *arena;
   size_t text_n;
   /* block k holds the cells from 2^(k+4) to 2^(k+5), block 0 those below */
@@ -186,6 +187,9 @@ mp_sqlite_result *mp_sqlite_result_new(mp_sqlite_columns *columns)
     return NULL;
   memset(result, 0, offsetof(mp_sqlite_result, first));
   result->blocks[0] = result->first;
+  result->block_n = 1;
+  result->next_cell = result->first;
+  result->end_cell = result->first + FIRST_CELLS;
   result->shared = mp_sqlite_columns_hold(columns);
   result->view = (mp_result){
       .ops = &ops,
@@ -239,24 +243,27 @@ static bool copy_bytes(mp_sqlite_result *result, mp_value *out, const void *byte
   return true;
 }
 
+/* The value of a column is read without the handle's bookkeeping for each cell: that is safe where,
+** as here, one thread at a time has the handle. */
 static bool add_cell(mp_sqlite_result *result, sqlite3_stmt *stmt, int col, mp_value *out)
 {
-  switch (sqlite3_column_type(stmt, col)) {
+  sqlite3_value *value = sqlite3_column_value(stmt, col);
+  switch (sqlite3_value_type(value)) {
   case SQLITE_INTEGER:
-    *out = (mp_value){.kind = MP_INT, .i = sqlite3_column_int64(stmt, col)};
+    *out = (mp_value){.kind = MP_INT, .i = sqlite3_value_int64(value)};
     return true;
   case SQLITE_FLOAT:
-    *out = (mp_value){.kind = MP_FLOAT, .d = sqlite3_column_double(stmt, col)};
+    *out = (mp_value){.kind = MP_FLOAT, .d = sqlite3_value_double(value)};
     return true;
   case SQLITE_TEXT: {
-    const void *text = sqlite3_column_text(stmt, col); /* before bytes: it may convert */
+    const void *text = sqlite3_value_text(value); /* before bytes: it may convert */
     *out = (mp_value){.kind = MP_TEXT};
-    return text != NULL && copy_bytes(result, out, text, sqlite3_column_bytes(stmt, col));
+    return text != NULL && copy_bytes(result, out, text, sqlite3_value_bytes(value));
   }
   case SQLITE_BLOB: {
-    const void *blob = sqlite3_column_blob(stmt, col);
+    const void *blob = sqlite3_value_blob(value);
     *out = (mp_value){.kind = MP_BLOB};
-    return copy_bytes(result, out, blob, sqlite3_column_bytes(stmt, col));
+    return copy_bytes(result, out, blob, sqlite3_value_bytes(value));
   }
   default:
     *out = MP_VALUE_NULL;
@@ -264,20 +271,27 @@ static bool add_cell(mp_sqlite_result *result, sqlite3_stmt *stmt, int col, mp_v
   }
 }
 
+static bool add_block(mp_sqlite_result *result)
+{
+  size_t cell_n = block_size(result->block_n);
+  mp_value *block = malloc(cell_n * sizeof *block);
+  if (block == NULL)
+    return false;
+  result->blocks[result->block_n++] = block;
+  result->view.bytes += cell_n * sizeof *block;
+  result->next_cell = block;
+  result->end_cell = block + cell_n;
+  return true;
+}
+
 bool mp_sqlite_result_add(mp_sqlite_result *result, sqlite3_stmt *stmt)
 {
-  for (int col = 0; col < result->view.column_n; col++) {
-    size_t at;
-    int block = block_of(result->cell_n, &at);
-    if (result->blocks[block] == NULL) {
-      size_t bytes = block_size(block) * sizeof(mp_value);
-      if ((result->blocks[block] = malloc(bytes)) == NULL)
-        return false;
-      result->view.bytes += bytes;
-    }
-    if (!add_cell(result, stmt, col, &result->blocks[block][at]))
+  int column_n = result->view.column_n;
+  for (int col = 0; col < column_n; col++) {
+    if (result->next_cell == result->end_cell && !add_block(result))
       return false;
-    result->cell_n++;
+    if (!add_cell(result, stmt, col, result->next_cell++))
+      return false;
   }
   result->view.row_n++;
   return true;

@@ -95,6 +95,11 @@ function pool:would_wait(access) end
 ---@return op
 function pool:close(drain) end
 
+--- A database URL taken apart (core/url.h). Raises configuration, never repeating the URL.
+---@param text string
+---@return {scheme: string, user: string?, password: string?, host: string?, port: integer?, database: string?, options: string[][]}
+function core.parse_url(text) end
+
 -- ---- leases ----
 
 ---@class moonpool.core.lease : userdata   released when collected
@@ -104,6 +109,8 @@ local lease = {}
 function pool:acquire(access, timeout) end
 function lease:release() end
 function lease:destroy() end
+--- What was done on it so far is how the connection begins (on_connect); after a reset it is fresh again.
+function lease:adopt() end
 ---@return "none"|"open"|"failed"|"broken"|"unknown" state, integer depth, string? cause  kind of the error that failed it
 function lease:state() end
 ---@return boolean  released, lost or refused
@@ -127,9 +134,9 @@ function lease:rollback_to() end
 function pool:query(sql, access, params, n, options) end
 ---@return op
 function pool:stream(sql, access, params, n, options) end
---- rows: array of arrays, each with n places.
+--- values: rows of n values, one behind the other; the first `from` rows are left out.
 ---@return op
-function pool:many(sql, rows, n, options) end
+function pool:many(sql, values, n, rows, from, options) end
 --- take: number of parameters, array of column names, array of kinds
 ---@return op
 function pool:prepare(sql) end
@@ -194,6 +201,8 @@ function core.kind_of(v) end
 function core.convert(kind, v) end
 --- Round a decimal to a scale: nil when digits would be lost and exact is true.
 function core.quantize(decimal, scale, exact) end
+--- Whether v is a decimal of at most 18 digits with exactly this scale, whose digits without the point are below limit.
+function core.decimal_fits(v, scale, limit) end
 --- Characters of a UTF-8 text; nil and the offset (1-based) of the first bad byte or NUL when it is none.
 function core.text_length(s) end
 

@@ -6,6 +6,7 @@
 
 #include "raise.h"
 
+#include <math.h>
 #include <string.h>
 
 typedef mp_status (*operation)(const mp_value *a, const mp_value *b, mp_value *out, char *text);
@@ -225,10 +226,22 @@ static int quantize(lua_State *L)
   return push_rounded(L, value, scale_at(L, 2, "quantize"), lua_toboolean(L, 3));
 }
 
+/* core.decimal_fits(value, scale, limit) */
+static int decimal_fits(lua_State *L)
+{
+  const mp_value *value = lmp_test_value(L, 1);
+  lua_pushboolean(L, value != NULL && value->kind == MP_DECIMAL && value->small &&
+                         value->scale == lua_tointeger(L, 2) &&
+                         fabs((double)value->i) < lua_tonumber(L, 3));
+  return 1;
+}
+
 void lmp_open_decimal(lua_State *L, int metas)
 {
-  static const luaL_Reg functions[] = {
-      {"decimal", new_decimal}, {"quantize", quantize}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"decimal", new_decimal},
+                                       {"quantize", quantize},
+                                       {"decimal_fits", decimal_fits},
+                                       {NULL, NULL}};
   static const luaL_Reg operators[] = {
       {"__add", decimal_add}, {"__sub", decimal_sub}, {"__mul", decimal_mul},
       {"__div", decimal_div}, {"__mod", decimal_mod}, {"__idiv", decimal_idiv},

@@ -87,6 +87,7 @@ void lmp_open_pools(lua_State *L, int hub);
 void lmp_open_leases(lua_State *L, int hub);
 void lmp_open_rows(lua_State *L, int hub);
 void lmp_open_fakes(lua_State *L, int hub);
+void lmp_open_urls(lua_State *L, int hub);
 
 /* The methods that pools and leases share (query, stream, ...), into the table on the top. */
 void lmp_add_statements(lua_State *L, int hub);

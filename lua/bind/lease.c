@@ -107,6 +107,12 @@ static int lease_release(lua_State *L)
   return 0;
 }
 
+static int lease_adopt(lua_State *L)
+{
+  mp_lease_adopt(&lmp_check_lease(L, 1)->lease);
+  return 0;
+}
+
 static int lease_destroy(lua_State *L)
 {
   lmp_lease *lease = *(lmp_lease **)luaL_checkudata(L, 1, LMP_LEASE_TYPE);
@@ -215,6 +221,7 @@ void lmp_open_leases(lua_State *L, int hub)
   static const luaL_Reg pool_methods[] = {{"acquire", pool_acquire}, {NULL, NULL}};
   static const luaL_Reg methods[] = {{"release", lease_release},
                                      {"destroy", lease_destroy},
+                                     {"adopt", lease_adopt},
                                      {"over", lease_over},
                                      {"state", lease_state},
                                      {"begin", lease_begin},

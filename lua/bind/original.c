@@ -34,7 +34,7 @@ static size_t bytes_of(const mp_value *cell)
   }
 }
 
-void lmp_push_original(lua_State *L, const mp_value *cells, int n)
+void lmp_push_original(lua_State *L, int metas, const mp_value *cells, int n)
 {
   size_t room = sizeof(original) + (size_t)n * sizeof *cells;
   for (int i = 0; i < n; i++)
@@ -55,10 +55,8 @@ void lmp_push_original(lua_State *L, const mp_value *cells, int n)
     made->cells[i].s = p;
     p += bytes;
   }
-  lmp_push_metas(L);
-  lua_rawgeti(L, -1, LMP_META_ORIGINAL);
-  lua_setmetatable(L, -3);
-  lua_pop(L, 1);
+  lua_rawgeti(L, metas, LMP_META_ORIGINAL);
+  lua_setmetatable(L, -2);
 }
 
 /* ---- the plan: names and kinds of the columns ---- */
@@ -185,7 +183,7 @@ static int new_original(lua_State *L)
   for (int i = 0; i < p.n; i++)
     if (kept[i])
       cells[i].s = buffer.bytes + cells[i].i;
-  lmp_push_original(L, cells, p.n);
+  lmp_push_original(L, metas, cells, p.n);
   if (!lua_isnil(L, 3)) {
     lua_pushvalue(L, 3);
     lua_setiuservalue(L, -2, 1);

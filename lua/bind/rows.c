@@ -102,9 +102,10 @@ static void want_planned(reading *r, int plan)
 {
   lua_State *L = r->L;
   lua_getfield(L, plan, "kinds");
+  bool kinds = lua_istable(L, -1);
   for (int col = 0; col < r->column_n; col++) {
     lua_Integer kind = 0;
-    if (lua_istable(L, -1)) {
+    if (kinds) {
       lua_rawgeti(L, -1, col + 1);
       kind = lua_tointeger(L, -1);
       lua_pop(L, 1);
@@ -114,26 +115,47 @@ static void want_planned(reading *r, int plan)
   lua_pop(L, 1);
 }
 
+/* Is the name of the column, which is on the top, that of one before it? The table at seen has the
+** names so far; few columns (seen 0) are compared one by one, which is less. */
+static bool is_repeated(reading *r, int col, int seen)
+{
+  lua_State *L = r->L;
+  const mp_column *columns = r->result->columns;
+  if (seen == 0) {
+    for (int i = 0; i < col; i++)
+      if (columns[i].name_len == columns[col].name_len &&
+          memcmp(columns[i].name, columns[col].name, columns[col].name_len) == 0)
+        return true;
+    return false;
+  }
+  lua_pushvalue(L, -1);
+  lua_rawget(L, seen);
+  bool repeated = !lua_isnil(L, -1);
+  lua_pop(L, 1);
+  lua_pushvalue(L, -1);
+  lua_pushboolean(L, 1);
+  lua_rawset(L, seen);
+  return repeated;
+}
+
 /* Push the keys that the server reports. On failure the message is on the top. */
 static bool push_reported_keys(reading *r)
 {
   lua_State *L = r->L;
   const mp_column *columns = r->result->columns;
-  lua_createtable(L, 0, r->column_n); /* names seen */
+  int seen = 0;
+  if (r->column_n > FEW) {
+    lua_createtable(L, 0, r->column_n);
+    seen = lua_gettop(L);
+  }
   r->keys = lua_gettop(L);
   for (int col = 0; col < r->column_n; col++) {
     lua_pushlstring(L, columns[col].name, columns[col].name_len);
-    lua_pushvalue(L, -1);
-    lua_rawget(L, r->keys);
-    if (!lua_isnil(L, -1)) {
+    if (is_repeated(r, col, seen)) {
       lua_pushfstring(L, "two columns are called \"%s\": name them with AS, or use fetch_arrays",
                       columns[col].name);
       return false;
     }
-    lua_pop(L, 1);
-    lua_pushvalue(L, -1);
-    lua_pushboolean(L, 1);
-    lua_rawset(L, r->keys);
   }
   return true;
 }
@@ -170,9 +192,25 @@ static int prepare(reading *r, int plan)
 
 /* ---- cells ---- */
 
-/* Push the cell as its column wants it. On failure the message is on the top. */
-static bool push_cell(reading *r, const mp_value *cell, size_t row, int col)
+/* Push the cell as its column wants it. On failure the message is on the top. Most cells are plain
+** values, pushed here and at once. */
+static inline bool push_cell(reading *r, const mp_value *cell, size_t row, int col)
 {
+  if (cell->kind == r->want[col] || r->want[col] == MP_NULL) {
+    switch ((mp_kind)cell->kind) {
+    case MP_INT:
+      lmp_push_integer(r->L, cell->i);
+      return true;
+    case MP_FLOAT:
+      lua_pushnumber(r->L, cell->d);
+      return true;
+    case MP_TEXT:
+      lua_pushlstring(r->L, cell->s, cell->len);
+      return true;
+    default:
+      break;
+    }
+  }
   if (lmp_push_cell(r->L, r->metas, cell, (mp_kind)r->want[col]))
     return true;
   lua_pushfstring(r->L, "column \"%s\", row %d: what the database holds is no %s",
@@ -232,6 +270,7 @@ static int read_objects(lua_State *L)
   reading r;
   size_t n;
   int meta, objects, given;
+  bool batch;
   luaL_checktype(L, 2, LUA_TTABLE);
   luaL_checktype(L, 3, LUA_TTABLE);
   given = begin(&r, L, 4);
@@ -239,6 +278,7 @@ static int read_objects(lua_State *L)
     return given;
   lua_getfield(L, 2, "meta");
   meta = lua_gettop(L);
+  batch = !lua_isnil(L, 4);
   given = prepare(&r, 2);
   if (given > 0)
     return given;
@@ -252,9 +292,11 @@ static int read_objects(lua_State *L)
     lua_pushvalue(L, meta);
     lua_setmetatable(L, -2);
     lua_pushvalue(L, -1);
-    lmp_push_original(L, r.cells, r.column_n);
-    lua_pushvalue(L, 4);
-    lua_setiuservalue(L, -2, 1);
+    lmp_push_original(L, r.metas, r.cells, r.column_n);
+    if (batch) {
+      lua_pushvalue(L, 4);
+      lua_setiuservalue(L, -2, 1);
+    }
     lua_rawset(L, 3);
     lua_rawseti(L, objects, (int)row + 1);
   }

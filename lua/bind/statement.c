@@ -8,15 +8,19 @@
 
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* A new operation for a request on the pool or lease at 1. */
 static lmp_op *begin(lua_State *L, mp_op what)
 {
   lmp_pool **pool = luaL_testudata(L, 1, LMP_POOL_TYPE);
-  lmp_pool *on_pool = pool != NULL ? lmp_check_pool(L, 1) : NULL;
+  lmp_pool *on_pool = pool != NULL ? *pool : NULL;
   lmp_lease *on_lease = pool != NULL ? NULL : lmp_check_lease(L, 1);
   lmp_hub *hub = LMP_HUB(L);
-  lmp_op *op = lmp_op_new(L, hub, LMP_OP_REQUEST);
+  lmp_op *op;
+  if (pool != NULL && (on_pool == NULL || on_pool->pool == NULL))
+    lmp_check_pool(L, 1); /* raises */
+  op = lmp_op_new(L, hub, LMP_OP_REQUEST);
   if (mp_request_new(&op->req) != MP_OK) {
     op->req = NULL;
     lmp_op_free(op);
@@ -62,24 +66,6 @@ static mp_access access_at(lua_State *L, int idx)
   return luaL_checkoption(L, idx, NULL, names) == 0 ? MP_ACCESS_READ : MP_ACCESS_WRITE;
 }
 
-static size_t count_option(lua_State *L, int idx, const char *key)
-{
-  lua_Number n;
-  lua_getfield(L, idx, key);
-  n = lua_tonumber(L, -1);
-  lua_pop(L, 1);
-  return n >= 1 && n < 9e15 ? (size_t)n : 0;
-}
-
-static bool flag_option(lua_State *L, int idx, const char *key)
-{
-  bool flag;
-  lua_getfield(L, idx, key);
-  flag = lua_toboolean(L, -1);
-  lua_pop(L, 1);
-  return flag;
-}
-
 /* What a statement may be told beside its parameters. */
 typedef struct options {
   bool own, no_cache;
@@ -88,23 +74,52 @@ typedef struct options {
   int kinds; /* place of the array of kinds on the stack, 0: none */
 } options;
 
+static size_t count_of(lua_State *L, int idx)
+{
+  lua_Number n = lua_tonumber(L, idx);
+  return n >= 1 && n < 9e15 ? (size_t)n : 0;
+}
+
+/* The option whose name is at -2 and whose value is on the top. */
+static void read_option(lua_State *L, options *o, int room)
+{
+  const char *name = lua_tostring(L, -2);
+  if (strcmp(name, "own") == 0) {
+    o->own = lua_toboolean(L, -1);
+  } else if (strcmp(name, "no_cache") == 0) {
+    o->no_cache = lua_toboolean(L, -1);
+  } else if (strcmp(name, "max_rows") == 0) {
+    o->max_rows = count_of(L, -1);
+  } else if (strcmp(name, "max_bytes") == 0) {
+    o->max_bytes = count_of(L, -1);
+  } else if (strcmp(name, "chunk") == 0) {
+    o->chunk = count_of(L, -1);
+  } else if (strcmp(name, "timeout") == 0) {
+    o->timeout_ns = lmp_seconds_ns(L, -1, 0);
+  } else if (strcmp(name, "kinds") == 0 && lua_istable(L, -1)) {
+    lua_pushvalue(L, -1);
+    lua_replace(L, room);
+    o->kinds = room;
+  }
+}
+
+/* Most statements are told one or two things: going through the table is less than asking it for
+** each option. Options are plain tables without a metatable. */
 static options read_options(lua_State *L, int idx)
 {
   options o = {0};
+  int room;
   if (lua_isnoneornil(L, idx))
     return o;
   luaL_checktype(L, idx, LUA_TTABLE);
-  o.own = flag_option(L, idx, "own");
-  o.no_cache = flag_option(L, idx, "no_cache");
-  o.max_rows = count_option(L, idx, "max_rows");
-  o.max_bytes = count_option(L, idx, "max_bytes");
-  o.chunk = count_option(L, idx, "chunk");
-  lua_getfield(L, idx, "timeout");
-  o.timeout_ns = lmp_seconds_ns(L, -1, 0);
-  lua_pop(L, 1);
-  lua_getfield(L, idx, "kinds");
-  if (lua_istable(L, -1))
-    o.kinds = lua_gettop(L);
+  lua_pushnil(L);
+  room = lua_gettop(L);
+  lua_pushnil(L);
+  while (lua_next(L, idx)) {
+    if (lua_type(L, -2) == LUA_TSTRING)
+      read_option(L, &o, room);
+    lua_pop(L, 1);
+  }
   return o;
 }
 
@@ -137,26 +152,53 @@ static mp_status refusal_of(lua_State *L)
   return s != NULL && mp_text_check(s, n) < n ? MP_E_ENCODING : MP_E_BAD_PARAMETERS;
 }
 
-/* Read n values of the array at idx into out. On failure the message is on the top: "parameter 3: ...". */
+/* Read parameter i, the value on the top, and pop it. On failure the message is on the top: "parameter 3: ...". */
+static mp_status read_value(lua_State *L, int i, mp_kind kind, mp_arena *arena, mp_value *out)
+{
+  const char *why = NULL;
+  bool ok = kind == MP_NULL ? lmp_to_value(L, -1, arena, out, &why)
+                            : lmp_to_kind(L, -1, kind, arena, out, &why);
+  mp_status status = ok ? MP_OK : refusal_of(L);
+  lua_pop(L, 1);
+  if (!ok)
+    lua_pushfstring(L, "parameter %d: %s", i, why != NULL ? why : "no database takes this value");
+  return status;
+}
+
+/* Read n values of the array at idx into out. */
 static mp_status read_row(lua_State *L, int idx, int n, int kinds, mp_arena *arena, mp_value *out)
 {
-  for (int i = 1; i <= n; i++) {
-    const char *why = NULL;
+  mp_status status = MP_OK;
+  for (int i = 1; i <= n && status == MP_OK; i++) {
     mp_kind kind = kind_at(L, kinds, i);
-    bool ok;
     lua_rawgeti(L, idx, i);
-    if (kind == MP_NULL)
-      ok = lmp_to_value(L, -1, arena, &out[i - 1], &why);
-    else
-      ok = lmp_to_kind(L, -1, kind, arena, &out[i - 1], &why);
-    if (!ok) {
-      mp_status kind_of_refusal = refusal_of(L);
-      lua_pop(L, 1);
-      lua_pushfstring(L, "parameter %d: %s", i, why != NULL ? why : "no database takes this value");
-      return kind_of_refusal;
-    }
-    lua_pop(L, 1);
+    status = read_value(L, i, kind, arena, &out[i - 1]);
   }
+  return status;
+}
+
+/* The same for rows that stand one behind the other in one array: those of n values from row `from` on. On failure
+** *at is the row. */
+static mp_status read_rows(lua_State *L, int idx, size_t from, size_t rows, int n, int kinds_idx,
+                           mp_arena *arena, mp_value *out, size_t *at)
+{
+  mp_kind *kinds = mp_arena_alloc(arena, (size_t)n * sizeof *kinds + 1);
+  lua_Integer place = (lua_Integer)from * n;
+  if (kinds == NULL) {
+    *at = 0;
+    lua_pushliteral(L, "out of memory");
+    return MP_E_OUT_OF_MEMORY;
+  }
+  for (int i = 0; i < n; i++)
+    kinds[i] = kind_at(L, kinds_idx, i + 1);
+  for (*at = 0; *at < rows; ++*at)
+    for (int i = 0; i < n; i++) {
+      mp_status status;
+      lua_rawgeti(L, idx, (int)++place);
+      status = read_value(L, i + 1, kinds[i], arena, out++);
+      if (status != MP_OK)
+        return status;
+    }
   return MP_OK;
 }
 
@@ -208,38 +250,28 @@ static int statement_stream(lua_State *L)
 
 static int statement_many(lua_State *L)
 {
-  size_t len;
+  size_t len, rows, from, at;
   const char *sql = luaL_checklstring(L, 2, &len);
   int n = parameter_count(L, 4);
-  size_t rows;
   options o;
   lmp_op *op;
   mp_value *values;
   mp_status status;
   luaL_checktype(L, 3, LUA_TTABLE);
-  rows = lua_rawlen(L, 3);
-  o = read_options(L, 5);
+  rows = (size_t)parameter_count(L, 5);
+  from = (size_t)parameter_count(L, 6);
+  luaL_argcheck(L, n == 0 || from + rows <= INT_MAX / (size_t)n, 5, "number of rows");
+  o = read_options(L, 7);
   op = begin(L, MP_OP_MANY);
   apply(op->req, &o);
   op->req->access = MP_ACCESS_WRITE;
-  if (n > 0 && rows > SIZE_MAX / sizeof *values / (size_t)n)
-    return no_memory(L, op);
   values = mp_arena_zalloc(op->req->arena, rows * (size_t)n * sizeof *values + 1);
   if (values == NULL)
     return no_memory(L, op);
-  for (size_t row = 0; row < rows; row++) {
-    lua_rawgeti(L, 3, (int)row + 1);
-    if (!lua_istable(L, -1)) {
-      lua_pushfstring(L, "row %d is a %s, not an array of values", (int)row + 1,
-                      luaL_typename(L, -1));
-      return refuse(L, op, MP_E_BAD_PARAMETERS);
-    }
-    status = read_row(L, lua_gettop(L), n, o.kinds, op->req->arena, values + row * (size_t)n);
-    if (status != MP_OK) {
-      lua_pushfstring(L, "row %d, %s", (int)row + 1, lua_tostring(L, -1));
-      return refuse(L, op, status);
-    }
-    lua_pop(L, 1);
+  status = read_rows(L, 3, from, rows, n, o.kinds, op->req->arena, values, &at);
+  if (status != MP_OK) {
+    lua_pushfstring(L, "row %d, %s", (int)at + 1, lua_tostring(L, -1));
+    return refuse(L, op, status);
   }
   if (mp_request_fill(op->req, sql, len, values, n, rows) != MP_OK)
     return no_memory(L, op);

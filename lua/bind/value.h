@@ -36,7 +36,7 @@ void lmp_push_integer(lua_State *L, int64_t i);
 
 /* An original (core.meta.lua) of the row's cells, as the database gave them. Its batch:
 ** lua_setiuservalue(L, -2, 1). */
-void lmp_push_original(lua_State *L, const mp_value *cells, int n);
+void lmp_push_original(lua_State *L, int metas, const mp_value *cells, int n);
 
 /* ---- in: a Lua value becomes a value ---- */
 

@@ -83,7 +83,8 @@ static void pipe_broken(int signum)
 {
   struct pollfd out = {.fd = STDOUT_FILENO};
   int kept = errno;
-  if (poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0)
+  /* one is enough: each would give the task that prints its grace again */
+  if (here.pending == 0 && poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0)
     received(signum);
   errno = kept;
 }

@@ -2,6 +2,7 @@
 
 local mp = require "moonpool"
 local databases = require "spec.support.databases"
+local program = require "spec.support.program"
 local raises = databases.raises
 local f = mp.field
 
@@ -165,7 +166,15 @@ describe("a bad file", function()
     local ready = os.tmpname()
     os.remove(ready)
     -- The other process holds the write lock until its standard input ends.
-    local holder = io.popen(("exec 3>&1; sqlite3 '%s' 'begin immediate' '.shell touch %s' '.shell cat >/dev/null' 'rollback' 2>/dev/null"):format(path, ready), "w")
+    local code = ([[
+      local tx = require "moonpool".open("sqlite:%s"):begin()
+      require "moonpool".open("sqlite:%s"):fetch_val("select 1")
+      tx:savepoint()
+      assert(io.open("%s", "w")):close()
+      io.read "a"
+      tx:rollback()
+    ]]):format(path, path, ready)
+    local holder = io.popen(program.quote(program.path) .. " -e " .. program.quote(code), "w")
     mp.timeout(20, function()
       while not io.open(ready) do
         mp.sleep(0.01)

@@ -41,6 +41,7 @@ databases.each("a database", function(open)
   it("runs on_connect on each connection before anybody else, and closes one on which it fails", function()
     local seen, fail = 0, true
     local db = open{
+      pool = { min = 0 }, -- none is opened in the background
       on_connect = function(conn)
         seen = seen + 1
         if fail then
@@ -58,6 +59,13 @@ databases.each("a database", function(open)
     assert.equal(2, seen)
     db:fetch_val("select 1")
     assert.equal(2, seen)
+    -- a connection that a task has changed is put back to what on_connect made of it
+    local conn = db:connect()
+    conn:execute("create temp table litter (x)")
+    conn:execute("drop table greeting")
+    conn:close()
+    assert.equal("hello", db:fetch_val("select word from greeting"))
+    raises("undefined_table", db.fetch_val, db, "select * from litter")
   end)
 
   it("tells of each statement of the program, until the listener is removed", function()

@@ -5,9 +5,7 @@ local block = require "moonpool.atomic.block"
 local database_of = require "moonpool.database.database"
 local errors = require "moonpool.errors"
 local handle = require "moonpool.atomic.handle"
-local holding = require "moonpool.database.holding"
 local registry = require "moonpool.database.registry"
-local runtime = require "moonpool.runtime"
 local transaction = require "moonpool.database.transaction"
 local vocabulary = require "moonpool.vocabulary"
 
@@ -153,29 +151,12 @@ function Database:atomic(first, second)
   return block.run(self, nil, first, true)
 end
 
--- A transaction by hand that its task did not end.
-local Abandoned = {}
-Abandoned.__index = Abandoned
-
-function Abandoned:abandon()
-  local frame = self.frame
-  if not frame.over and not pcall(transaction.rollback, frame) and not frame.over then
-    holding.release(frame.database, frame.lease)
-  end
-end
-
 --- A transaction by hand: tx:commit(), tx:rollback(); rolled back if neither. It holds for the task until it ends.
 ---@param options {isolation: string?, read_only: boolean?, durable: boolean?}?
 ---@return moonpool.transaction
 --- Raises durable, concurrency, busy, pool errors.
 function Database:begin(options)
-  local frame = transaction.begin(self, options and check(options, FOR_BEGIN))
-  local tx = handle.new(frame)
-  if frame.parent == nil then
-    frame.watch = setmetatable({ frame = frame }, Abandoned)
-    holding.watch(runtime.current(), frame.watch)
-  end
-  return tx
+  return handle.new(transaction.begin(self, options and check(options, FOR_BEGIN)))
 end
 
 atomic.atomic = setmetatable({ wrap = atomic.wrap }, { __call = atomic.run, __name = "mp.atomic" })

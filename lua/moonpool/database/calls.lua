@@ -75,23 +75,27 @@ function calls:execute_many(sql, rows)
   if type(rows) ~= "table" then
     return errors.raise("bad_argument", "execute_many takes an array of rows, not a " .. type(rows))
   end
-  local list, unpack = {}, unpack or table.unpack
-  for place, row in ipairs(rows) do
+  local values, width, n, order = {}, found.count, #rows, found.order
+  local length = table.maxn or function(row) return #row end
+  for place = 1, n do
+    local row, before = rows[place], (place - 1) * width
     if type(row) ~= "table" then
       return errors.raise("bad_parameters", "row " .. place .. " is no table")
     elseif found.style == ":" then
-      list[place] = bind(found, 1, row)
-    else
-      -- an array's length does not show a NULL at its end: the statement knows how many there are
-      local beyond = table.maxn and table.maxn(row) or #row
-      list[place] = bind(found, math.max(found.arity, beyond), unpack(row, 1, math.max(found.arity, beyond)))
+      row = bind(found, 1, row)
+    elseif length(row) > found.arity then
+      bind(found, length(row)) -- which says what is wrong
+    end
+    -- an array's length does not show a NULL at its end: the statement knows how many there are
+    for column = 1, width do
+      values[before + column] = row[order and order[column] or column]
     end
   end
-  if list[1] == nil then
+  if n == 0 then
     return 0
   end
   return copy.together(database, lease, function()
-    return statement.many(database, lease, found.sql, list, found.count, database.query_options)
+    return statement.many(database, lease, found.sql, values, width, n, 0, database.query_options)
   end)
 end
 

@@ -59,6 +59,9 @@ function connection.open(database)
   local self = connection.wrap(database, lease)
   self.watch = setmetatable({ database = database, lease = lease }, Watch)
   holding.watch(task, self.watch)
+  self.guard = holding.on_collected(function()
+    holding.release(database, lease)
+  end)
   return self
 end
 
@@ -85,7 +88,7 @@ function Connection:begin(options)
         .. " (but read_only and isolation)")
     end
   end
-  local waits = not options.read_only and database.held_n > 1 and database.pool:would_wait("write")
+  local waits = not options.read_only and holding.writer_taken(database, lease)
   local op = lease:begin(options.isolation, options.read_only)
   holding.begun(database, lease, op, waits)
   if not options.read_only then

@@ -16,7 +16,8 @@ function copy.together(database, lease, fn)
   elseif lease:state() ~= "none" then
     return fn()
   end
-  holding.begun(database, lease, lease:begin(), database.pool:would_wait("write"))
+  local waits = holding.writer_taken(database, lease)
+  holding.begun(database, lease, lease:begin(), waits)
   local ok, value = pcall(fn)
   local problem = holding.settle(ok and lease:commit() or lease:rollback(), true)
   if not ok then
@@ -75,20 +76,23 @@ function copy.into(database, lease, table_name, columns, source)
     .. table.concat(marks, ", ") .. ")"
   local next_row = rows_of(source)
   return copy.together(database, lease, function()
-    local total, rows, n = 0, {}, 0
+    local width = #names
+    local total, values, n = 0, {}, 0
     for row in next_row do
       if type(row) ~= "table" then
         return errors.raise("bad_parameters", "row " .. total + n + 1 .. " of copy_in is no table")
       end
+      for column = 1, width do
+        values[n * width + column] = row[column]
+      end
       n = n + 1
-      rows[n] = row
       if n == CHUNK then
-        statement.many(database, lease, sql, rows, #names, database.query_options)
-        total, rows, n = total + n, {}, 0
+        statement.many(database, lease, sql, values, width, n, 0, database.query_options)
+        total, values, n = total + n, {}, 0
       end
     end
     if n > 0 then
-      statement.many(database, lease, sql, rows, #names, database.query_options)
+      statement.many(database, lease, sql, values, width, n, 0, database.query_options)
     end
     return total + n
   end)

@@ -75,6 +75,7 @@ function database.open(given, more, name)
       if lease:state() ~= "none" then
         errors.raise("bad_argument", "on_connect left a transaction open")
       end
+      lease:adopt()
     end
   end
   if options.echo then
@@ -187,10 +188,19 @@ function Database:close(options)
       end
     end
   end
-  self.closed = true
-  open[self] = nil
-  local op = self.pool:close(drain)
-  runtime.await(op)
+  local op
+  local function start()
+    self.closed = true
+    open[self] = nil
+    op = self.pool:close(drain)
+    return op
+  end
+  if drain then
+    runtime.await(start())
+  else
+    self.closing = holding.users(self, self.closing or {})
+    runtime.await_contexts(start, self.closing, "everybody who uses " .. tostring(self))
+  end
   core.take(op)
 end
 

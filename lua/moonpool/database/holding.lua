@@ -10,8 +10,8 @@ local holding = {}
 
 local await, await_cleanup = runtime.await, runtime.await_cleanup
 
--- All handles on one file share its writer, so they share the key for it.
-local writers = setmetatable({}, { __mode = "v" })
+-- All handles on one file share its writer: the key for it, and how many hold, or ask for, a connection to that file.
+local files = setmetatable({}, { __mode = "v" })
 
 -- Something that only so many can hold at once, named for messages.
 local Key = {}
@@ -32,6 +32,7 @@ end
 --- connection that is kept for it; with a single connection everybody waits for that one.
 function holding.prepare(database)
   local pool, path = database.options.pool, database.options.database
+  database.tally = { held = 0 }
   database.readers = key((pool.max == 1 and "the connection to " or "a connection to ") .. tostring(database))
   database.readers_max = pool.max
   database.writer = database.readers
@@ -41,11 +42,11 @@ function holding.prepare(database)
     database.readers_max, database.writers_max = 1, 1
   elseif database.dialect == "sqlite" and pool.max > 1 then
     path = path:gsub("^%./+", "")
-    writers[path] = writers[path] or key("the writer of " .. tostring(database))
-    database.writer, database.writers_max = writers[path], 1
+    local file = files[path] or { writer = key("the writer of " .. tostring(database)), held = 0 }
+    files[path], database.tally = file, file
+    database.writer, database.writers_max = file.writer, 1
     database.readers_max = pool.max - 1
   end
-  database.held_n = 0
   database.holds = setmetatable({}, { __mode = "k" })
 end
 
@@ -70,9 +71,17 @@ function holding.await(database, op, access, waits)
 end
 
 --- Would a statement with this access have to wait for somebody who holds a connection? Asked of
---- the core only where somebody does.
+--- the core only where somebody does, or may before it is this one's turn.
 function holding.would_wait(database, access)
-  return database.held_n > 0 and database.pool:would_wait(access or "read")
+  return database.tally.held > 0 and database.pool:would_wait(access or "read")
+end
+
+--- Would a write on this lease, outside a transaction, have to wait for the file's writer? Which this very task
+--- may have on another connection.
+function holding.writer_taken(database, lease)
+  local hold = database.holds[lease]
+  return database.writer ~= database.readers and database.tally.held > 1 and not (hold and hold.access == "write")
+    and database.pool:would_wait("write")
 end
 
 --- The pause before another attempt, or false when there is to be none: only connecting, and
@@ -101,20 +110,34 @@ local function report_leaks(database)
   end
 end
 
+-- A new connection, before anybody else has it. What on_connect does elsewhere in the database waits for this task.
+local function set_up(database, lease, access)
+  holding.hold(database, lease, access, "a new connection")
+  local ok, err = pcall(database.on_fresh, lease)
+  if not ok then
+    lease:destroy()
+    holding.release(database, lease)
+    return error(err, 0)
+  end
+  holding.unhold(database, lease)
+end
+
 --- A connection of one's own, ready for use: on_connect has run on a new one.
 ---@param database table
 ---@param access "read"|"write"
 ---@return userdata lease
 --- Raises pool and connection errors, pool_deadlock, cancelled, and what on_connect raises.
 function holding.acquire(database, access)
-  local attempt = 1
+  local tally, attempt = database.tally, 1
   while true do
     if database.options.pool.leak_after then
       report_leaks(database)
     end
     local waits = holding.would_wait(database, access)
     local lease, op = database.pool:acquire(access)
+    tally.held = tally.held + 1 -- whoever queues up behind this one may come to wait for it
     local ok, err = pcall(holding.await, database, op, access, waits)
+    tally.held = tally.held - 1
     if not ok then
       lease:release()
       return error(err, 0)
@@ -131,11 +154,7 @@ function holding.acquire(database, access)
       attempt = attempt + 1
       runtime.sleep(pause)
     elseif fresh and database.on_fresh then
-      ok, err = pcall(database.on_fresh, lease)
-      if not ok then
-        lease:destroy()
-        return error(err, 0)
-      end
+      set_up(database, lease, access)
       return lease
     else
       return lease
@@ -151,7 +170,7 @@ function holding.hold(database, lease, access, what)
     hold.since, hold.caller = core.now(), errors.traceback():match("^%s*(.-:%d+):")
   end
   database.holds[lease] = hold
-  database.held_n = database.held_n + 1
+  database.tally.held = database.tally.held + 1
   runtime.hold(access == "write" and database.writer or database.readers)
 end
 
@@ -173,8 +192,8 @@ function holding.leave_writer(database, lease)
   end
 end
 
---- Give a held lease back. Twice is fine.
-function holding.release(database, lease)
+--- The lease is not kept any more. Twice is fine.
+function holding.unhold(database, lease)
   local hold = database.holds[lease]
   if hold then
     holding.leave_writer(database, lease)
@@ -182,10 +201,40 @@ function holding.release(database, lease)
       report_leaks(database)
     end
     database.holds[lease] = nil
-    database.held_n = database.held_n - 1
+    database.tally.held = database.tally.held - 1
     runtime.unhold(hold.access == "write" and database.writer or database.readers, hold.task)
+    if database.closing then
+      holding.users(database, database.closing)
+    end
   end
+end
+
+--- The tasks that keep a connection, as a set.
+---@param set table<table, true> emptied and filled
+function holding.users(database, set)
+  for task in pairs(set) do
+    set[task] = nil
+  end
+  for _, hold in pairs(database.holds) do
+    set[hold.task] = true
+  end
+  return set
+end
+
+--- Give a held lease back. Twice is fine.
+function holding.release(database, lease)
+  holding.unhold(database, lease)
   lease:release()
+end
+
+--- Something that calls fn when the program has lost what it is kept in.
+function holding.on_collected(fn)
+  if newproxy then -- luacheck: ignore (LuaJIT)
+    local guard = newproxy(true) -- luacheck: ignore
+    getmetatable(guard).__gc = fn
+    return guard
+  end
+  return setmetatable({}, { __gc = fn })
 end
 
 --- What the calling task has of a database: its transaction's frame, the streams it reads.
@@ -220,12 +269,20 @@ function holding.watch(task, thing)
     open = setmetatable({}, { __mode = "k" })
     task.locals[OPEN] = open
     runtime.on_end(task, function()
-      local left = {}
-      for one in pairs(open) do
-        left[#left + 1] = one
+      local failed, first
+      local one = next(open)
+      while one do
+        open[one] = nil
+        local ok, err = pcall(one.abandon, one)
+        if not ok and not failed then
+          failed, first = true, err
+        elseif not ok then
+          errors.suppress(first, err)
+        end
+        one = next(open)
       end
-      for _, one in ipairs(left) do
-        one:abandon()
+      if failed then
+        return error(first, 0)
       end
     end)
   end

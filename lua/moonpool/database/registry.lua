@@ -72,12 +72,11 @@ end
 ---@return moonpool.database
 --- Raises not_configured, unknown_database.
 function registry.db(name)
-  if database.is(name) then
-    return name
-  end
   local found = by_name[name or "default"]
   if found then
     return found
+  elseif database.is(name) then
+    return name
   elseif next(by_name) == nil then
     return errors.raise("not_configured", "no database is configured: call mp.configure(\"sqlite:library.db\") first")
   elseif name == nil then

@@ -68,13 +68,12 @@ local function attempt_once(database, lease, record, sql, access, params, n, opt
   local op
   if lease then
     -- outside a transaction a write waits for the file's writer, which this very task may hold on another connection
-    local waits = database.held_n > 1 and access == "write" and lease:state() == "none"
-      and database.pool:would_wait("write")
+    local waits = access == "write" and lease:state() == "none" and holding.writer_taken(database, lease)
     op = lease:query(sql, access, params, n, options)
     holding.await(database, op, "write", waits)
   elseif database.on_fresh then
     return on_own_lease(database, record, sql, access, params, n, options, take, a, b, c)
-  elseif database.held_n > 0 then
+  elseif database.tally.held > 0 then
     local waits = database.pool:would_wait(access or "read")
     op = database.pool:query(sql, access, params, n, options)
     holding.await(database, op, access, waits)
@@ -147,12 +146,22 @@ end
 function statement.run(database, lease, sql, access, params, n, options, take, a, b, c)
   local frame
   if not lease then
-    lease, frame = place_of(database, current(), access)
+    local task = current()
+    if task.locals[database] or task.branch_of then
+      lease, frame = place_of(database, task, access)
+    end
   end
   if database.observers then
     return observed(frame, database, lease, sql, access, params, n, options, take, a, b, c)
   end
-  local value, extra = attempt_once(database, lease, nil, sql, access, params, n, options, take, a, b, c)
+  local value, extra
+  if lease or database.on_fresh or database.tally.held > 0 then
+    value, extra = attempt_once(database, lease, nil, sql, access, params, n, options, take, a, b, c)
+  else -- nearly every statement: attempt_once says the same, at the price of one more call
+    local op = database.pool:query(sql, access, params, n, options)
+    await(op)
+    value, extra = take(op, a, b, c)
+  end
   if value == nil and type(extra) == "table" then
     return recover(extra, frame, database, lease, nil, sql, access, params, n, options, take, a, b, c)
   end
@@ -160,14 +169,17 @@ function statement.run(database, lease, sql, access, params, n, options, take, a
 end
 
 --- Run one statement for many rows of parameters. It belongs into a transaction: the caller sees to that.
+---@param values any[] n for each row, one row behind the other
+---@param rows integer how many rows
+---@param from integer how many rows of `values` are left out before them
 ---@return integer affected
-function statement.many(database, lease, sql, rows, n, options)
+function statement.many(database, lease, sql, values, n, rows, from, options)
   local frame
   if not lease then
     lease, frame = place_of(database, current(), "write")
   end
   local record = database.observers and event.start(database, sql, n)
-  local op = lease:many(sql, rows, n, options)
+  local op = lease:many(sql, values, n, rows, from, options)
   await(op)
   local affected, problem
   if record then

@@ -17,16 +17,6 @@ local await, current = runtime.await, runtime.current
 local Stream = { __name = "moonpool stream", __json = "a stream: iterate over it" }
 Stream.__index = Stream
 
--- Runs when the program lost a stream without ending its loop (the only way out on LuaJIT, whose loops do not close).
-local function on_collected(fn)
-  if newproxy then -- luacheck: ignore (LuaJIT)
-    local guard = newproxy(true) -- luacheck: ignore
-    getmetatable(guard).__gc = fn
-    return guard
-  end
-  return setmetatable({}, { __gc = fn })
-end
-
 -- What a stream has of the database. Apart from the stream, so that it can be given back when that is lost.
 local Parts = {}
 Parts.__index = Parts
@@ -96,7 +86,8 @@ function stream.open(database, lease, sql, access, params, n, options, decode, a
     decode = decode, a = a, b = b, c = c,
     rows = {}, at = 0, count = 0,
     record = database.observers and event.start(database, sql, n) or nil,
-    guard = on_collected(function()
+    -- its loop was left without an end: the only way out on LuaJIT, whose loops do not close
+    guard = holding.on_collected(function()
       give_back(parts, true)
     end),
   }, Stream)
@@ -163,8 +154,10 @@ local function stop(self)
 end
 
 --- Stop it: what is left of the statement is not run. May be called twice.
+--- Raises concurrency in another task than its own, which may be waiting for the next row.
 function Stream:close()
   if not self.parts.over then
+    holding.owned(self, "a stream")
     pcall(stop, self) -- where nothing can wait, it ends by itself
     finish(self, true)
   end

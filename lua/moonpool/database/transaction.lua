@@ -31,8 +31,11 @@ local weak_keys = { __mode = "k" }
 ---@field before table<table, any>? objects written here, and how they were
 ---@field committed function[]? hooks for after the commit
 ---@field undone function[]? hooks for after a rollback
+local Frame = {}
+Frame.__index = Frame
 
--- Run a transaction statement, with its record if somebody reads them.
+-- Run a transaction statement. Gives its problem, and its record if somebody reads them: to be told when the frame is in
+-- order, because a reader may query, or raise.
 local function control(frame, word, op, cleanup)
   local database = frame.database
   if not database.observers then
@@ -43,8 +46,13 @@ local function control(frame, word, op, cleanup)
     event.times(record, op)
   end)
   record.error = problem
-  event.finish(database, record)
-  return problem
+  return problem, record
+end
+
+local function tell(frame, record)
+  if record then
+    event.finish(frame.database, record)
+  end
 end
 
 local function nested(held, task, options)
@@ -63,10 +71,10 @@ local function nested(held, task, options)
       errors.raise("durable", "a block inside a transaction that writes cannot be read-only")
     end
   end
-  return {
+  return setmetatable({
     database = held.database, task = task, lease = parent.lease, parent = parent, level = parent.level + 1,
     read_only = root.read_only,
-  }
+  }, Frame)
 end
 
 --- Open a transaction of the calling task, or a savepoint where it has one on that database.
@@ -77,11 +85,14 @@ function transaction.begin(database, options)
   local task = runtime.current()
   local locals = task.locals
   local held = locals[database]
-  local frame, problem
+  local frame, problem, record
   if held and held.frame then
     frame = nested(held, task, options)
-    problem = control(frame, "SAVEPOINT", frame.lease:savepoint())
+    runtime.check_cancelled()
+    -- waited for to its end: whether the savepoint is there must be known, or the next one to be undone is the wrong one
+    problem, record = control(frame, "SAVEPOINT", frame.lease:savepoint(), true)
     if problem then
+      tell(frame, record)
       if problem.kind == "in_failed_transaction" then
         local err = errors.from_core(problem)
         err.cause = frame.parent.failure
@@ -95,26 +106,36 @@ function transaction.begin(database, options)
     end
     local access = options and options.read_only and "read" or "write"
     local lease = holding.acquire(database, access)
-    frame = { database = database, task = task, lease = lease, level = 0 }
+    frame = setmetatable({ database = database, task = task, lease = lease, level = 0 }, Frame)
     if options then
       frame.isolation, frame.read_only = options.isolation, options.read_only
     end
-    local ok, result = pcall(function()
+    local ok
+    ok, problem, record = pcall(function()
       return control(frame, "BEGIN", lease:begin(frame.isolation, frame.read_only, options and options.deferrable))
     end)
-    if not ok or result then
+    if not ok or problem then
       lease:release()
       if ok then
-        return holding.fail(result)
+        tell(frame, record)
+        return holding.fail(problem)
       end
-      return error(result, 0)
+      return error(problem, 0)
     end
     holding.hold(database, lease, access, "a transaction")
+    holding.watch(task, frame)
     held = holding.open(database, task)
   end
   held.frame = frame
   frame.outside = locals[LATEST]
   locals[LATEST] = frame
+  if record then
+    local ok, err = pcall(tell, frame, record)
+    if not ok then
+      pcall(transaction.rollback, frame)
+      return error(err, 0)
+    end
+  end
   return frame
 end
 
@@ -133,6 +154,7 @@ local function leave(frame)
   local held = locals[database]
   held.frame = frame.parent
   if frame.parent == nil then
+    holding.unwatch(task, frame)
     holding.release(database, frame.lease)
     holding.tidy(held)
   end
@@ -148,18 +170,21 @@ local function append(to, from)
   return to
 end
 
--- Hooks of the program: all of them run; what the first one raised is given back.
-local function run_hooks(hooks)
-  local failed, first
+-- The frame has ended. What the program wants to hear of it: the record, and hooks. All of them run; raises what the
+-- first one raised.
+local function run_hooks(frame, record, hooks)
+  local ok, first = pcall(tell, frame, record)
   for _, hook in ipairs(hooks or {}) do
-    local ok, err = pcall(hook)
-    if not ok and not failed then
-      failed, first = true, err
-    elseif not ok then
+    local fine, err = pcall(hook)
+    if not fine and ok then
+      ok, first = false, err
+    elseif not fine then
       errors.suppress(first, err)
     end
   end
-  return failed, first
+  if not ok then
+    return error(first, 0)
+  end
 end
 
 local function restore_objects(frame)
@@ -193,22 +218,19 @@ end
 ---@return table? problem of the statement itself: the work is undone all the same
 function transaction.rollback(frame)
   unwind_to(frame, transaction.rollback)
-  local lease, problem = frame.lease, nil
+  local lease, problem, record = frame.lease, nil, nil
   if frame.parent == nil then
     if lease:over() or lease:state() == "none" then
       problem = nil -- lost, or ended by the server: nothing to undo
     else
-      problem = control(frame, "ROLLBACK", lease:rollback(), true)
+      problem, record = control(frame, "ROLLBACK", lease:rollback(), true)
     end
   elseif not lease:over() then
-    problem = control(frame, "ROLLBACK TO SAVEPOINT", lease:rollback_to(), true)
+    problem, record = control(frame, "ROLLBACK TO SAVEPOINT", lease:rollback_to(), true)
   end
   leave(frame)
   restore_objects(frame)
-  local failed, err = run_hooks(frame.undone)
-  if failed then
-    return error(err, 0)
-  end
+  run_hooks(frame, record, frame.undone)
   return problem
 end
 
@@ -234,13 +256,17 @@ end
 --- Raises in_failed_transaction and what a commit can fail with; then everything is rolled back. Raises what an
 --- on_commit hook raised, after all of them have run and with everything committed.
 function transaction.commit(frame)
+  holding.owned(frame, "a transaction")
+  if frame.over then
+    return errors.raise("stale_handle", "the transaction was rolled back when its task ended")
+  end
   unwind_to(frame, transaction.commit)
   local lease, parent = frame.lease, frame.parent
-  local problem
+  local problem, record
   if parent then
-    problem = control(frame, "RELEASE SAVEPOINT", lease:release_savepoint(), true)
+    problem, record = control(frame, "RELEASE SAVEPOINT", lease:release_savepoint(), true)
   else
-    problem = control(frame, "COMMIT", lease:commit(), true)
+    problem, record = control(frame, "COMMIT", lease:commit(), true)
   end
   if problem then
     local err = refuse_failed(frame, problem)
@@ -249,12 +275,14 @@ function transaction.commit(frame)
         return "unknown" -- no server of those built so far can tell afterwards
       end
       leave(frame)
+      pcall(tell, frame, record)
       return error(err, 0)
     end
     local ok, hook_error = pcall(transaction.rollback, frame)
     if not ok then
       errors.suppress(err, hook_error)
     end
+    pcall(tell, frame, record)
     return error(err, 0)
   end
   leave(frame)
@@ -272,14 +300,35 @@ function transaction.commit(frame)
     end
     parent.committed = frame.committed and append(parent.committed, frame.committed) or parent.committed
     parent.undone = frame.undone and append(parent.undone, frame.undone) or parent.undone
-    return
+    return tell(frame, record)
   end
   frame.before, frame.kept = nil, true
-  if frame.committed then
-    local failed, err = run_hooks(frame.committed)
-    if failed then
-      return error(err, 0)
-    end
+  if record or frame.committed then
+    return run_hooks(frame, record, frame.committed)
+  end
+end
+
+--- Its task has ended, and the transaction has not: made by hand, or by a block inside a generator that nobody finished.
+--- Raises concurrency in the second case, because the task's later work in that database was part of the block.
+function Frame:abandon()
+  local held = self.task.locals[self.database]
+  local inside = held.frame
+  local block = false
+  while inside do
+    block = block or inside.block
+    inside.block = nil -- what it waits for will never come
+    inside = inside.parent
+  end
+  local ok, err = pcall(transaction.rollback, self)
+  if not self.over then
+    leave(self)
+  end
+  if not ok then
+    return error(err, 0)
+  elseif block then
+    return errors.raise("concurrency", "the task has ended inside a transaction's block, in a generator that nobody finished: "
+      .. "all that it did in " .. tostring(self.database) .. " since that block began was rolled back; finish the generator, "
+      .. "or load the rows first")
   end
 end
 
@@ -320,7 +369,10 @@ function transaction.within(database, fn)
     transaction.commit(frame)
     return value, extra
   end
-  transaction.rollback(frame)
+  local undone, problem = pcall(transaction.rollback, frame)
+  if not undone then
+    errors.suppress(value, problem)
+  end
   return error(value, 0)
 end
 

@@ -98,56 +98,75 @@ local function conflict_of(class, options, mode)
   return { conflict = conflict, update = update }
 end
 
--- One row as an object, or as nothing but its values where no object is wanted.
-local function read_row(class, values, wanted)
-  if object.is(values) and getmetatable(values).class == class then
-    return values, writing.values(values, class, {}, 0)
+-- One row as an object, or as nothing but its values where no object is wanted. They go behind the n that are there.
+local function read_row(class, values, wanted, params, n)
+  if getmetatable(values) == nil then
+    local one = wanted and {} or nil
+    local read, last, omitted = writing.read(class, values, one, params, n)
+    if read then
+      return one and setmetatable(one, class.meta), last, omitted
+    end
   end
-  local one = wanted and {} or nil
-  local params, n, omitted = writing.read(class, values, one, {}, 0)
-  if params then
-    return one and setmetatable(one, class.meta), params, n, omitted
+  local one = values
+  if not object.is(values) or getmetatable(values).class ~= class then
+    one = writing.build(class, values, false)
   end
-  one = writing.build(class, values, false)
-  return one, writing.values(one, class, {}, 0)
+  local _, last, omitted = writing.values(one, class, params, n)
+  return one, last, omitted
+end
+
+-- The group of rows with the same fields left out.
+local function group_for(groups, omitted, width)
+  for _, found in ipairs(groups) do
+    if found.omitted == omitted then
+      return found
+    end
+  end
+  local found = { omitted = omitted, width = width, n = 0, objects = {}, params = {} }
+  groups[#groups + 1] = found
+  return found
+end
+
+-- Fill groups and objects; at[1] is the row that is being read.
+local function read_rows(class, rows, wanted, groups, objects, at)
+  local into = { n = 0, width = 0, params = {} } -- most rows belong where the one before did
+  for place = 1, #rows do
+    at[1] = place
+    local before = into.n * into.width
+    local one, last, omitted = read_row(class, rows[place], wanted, into.params, before)
+    if omitted ~= into.omitted then
+      local params, width = into.params, last - before
+      into = group_for(groups, omitted, width)
+      for column = 1, width do
+        into.params[into.n * width + column], params[before + column] = params[before + column], nil
+      end
+    end
+    into.n = into.n + 1
+    if wanted then
+      objects[place], into.objects[into.n] = one, one
+    end
+  end
 end
 
 -- The rows in groups that write the same columns, in order; their values are checked and ready.
 local function group(class, rows, wanted)
-  local objects, groups, by_omitted = {}, {}, {}
-  for place, values in ipairs(rows) do
-    local ok, one, params, n, omitted = pcall(read_row, class, values, wanted)
-    if not ok then
-      local err = one
-      if errors.is_error(err) and err.kind == "validation" then
-        err.message = "row " .. place .. ": " .. err.message
-        err.row = place
-      end
-      return error(err, 0)
+  local groups, objects, at = {}, {}, {}
+  local ok, err = pcall(read_rows, class, rows, wanted, groups, objects, at)
+  if not ok then
+    if errors.is_error(err) and err.kind == "validation" then
+      err.message = "row " .. at[1] .. ": " .. err.message
+      err.row = at[1]
     end
-    local found = by_omitted[omitted]
-    if found == nil then
-      found = { omitted = omitted, width = n, objects = {}, params = {} }
-      by_omitted[omitted] = found
-      groups[#groups + 1] = found
-    end
-    local at = #found.params + 1
-    found.params[at] = params
-    if wanted then
-      objects[place], found.objects[at] = one, one
-    end
+    return error(err, 0)
   end
   return groups, objects
 end
 
-local function flat(group_of, first, last)
-  local params, n, width = {}, 0, group_of.width
-  for place = first, last do
-    local values = group_of.params[place]
-    for column = 1, width do
-      params[n + column] = values[column]
-    end
-    n = n + width
+local function slice(some, first, last)
+  local params, width = {}, some.width
+  local before, n = (first - 1) * width, (last - first + 1) * width
+  for place = 1, n do
+    params[place] = some.params[before + place]
   end
   return params, n
 end
@@ -170,7 +189,7 @@ local function insert_group(class, database, other, some, options, progress)
   for first = 1, #some.objects, most do
     local last = math.min(first + most - 1, #some.objects)
     local st = row.insert(model, dialect, names, last - first + 1, returned[1] and returned or nil)
-    local params, n = flat(some, first, last)
+    local params, n = slice(some, first, last)
     local take = returned[1] and core.rows or core.take
     for place = first, last do
       state.note(some.objects[place], database)
@@ -199,7 +218,7 @@ local function upsert_group(class, database, other, some, conflict, progress)
   local st = row.upsert(model, loading.dialect_of(database), names, 1, conflict.conflict, conflict.update, back)
   for place, one in ipairs(some.objects) do
     state.note(one, database)
-    local made = statement.run(database, nil, st.sql, "write", some.params[place], some.width,
+    local made = statement.run(database, nil, st.sql, "write", slice(some, place, place), some.width,
       loading.options(database, st), core.rows, st.plan)[1]
     if made then
       written(class, one, made, back, other)
@@ -219,17 +238,11 @@ local function many(class, database, some, conflict, options, progress)
     st = row.insert(model, dialect, names, 1)
   end
   local affected, batch = 0, options.batch or 1000
-  for first = 1, #some.params, batch do
-    local last = math.min(first + batch - 1, #some.params)
-    local rows = some.params
-    if first > 1 or last < #some.params then
-      rows = {}
-      for place = first, last do
-        rows[#rows + 1] = some.params[place]
-      end
-    end
-    affected = affected + statement.many(database, nil, st.sql, rows, some.width, loading.options(database, st))
-    progress(last - first + 1)
+  for from = 0, some.n - 1, batch do
+    local rows = math.min(batch, some.n - from)
+    affected = affected + statement.many(database, nil, st.sql, some.params, some.width, rows, from,
+      loading.options(database, st))
+    progress(rows)
   end
   return affected
 end
@@ -311,14 +324,14 @@ function bulk.update(q, objects, names)
   if list[1] == nil then
     return bad("bulk_update needs the names of the fields to write")
   end
-  local rows, width = {}, #list + #class.model.key
+  local params, count, width = {}, 0, #list + #class.model.key
   for place, one in ipairs(objects) do
     if not object.is(one) or getmetatable(one).class ~= class then
       return bad("bulk_update of " .. class.name .. ": row " .. place .. " is no object of it")
     elseif state.is_new(one) then
       return bad("bulk_update: " .. tostring(one) .. " (row " .. place .. ") is not saved")
     end
-    local values = {}
+    local before = count * width
     for column, name in ipairs(list) do
       local field = class.model.by_name[name]
       local taken, why = field:check(rawget(one, name), one)
@@ -327,12 +340,12 @@ function bulk.update(q, objects, names)
           { errors = { [field.name] = why }, row = place })
       end
       rawset(one, name, taken)
-      values[column] = taken
+      params[before + column] = taken
     end
-    writing.key_values(one, values, #list)
-    rows[place] = values
+    writing.key_values(one, params, before + #list)
+    count = place
   end
-  if rows[1] == nil then
+  if count == 0 then
     return 0
   end
   local st = row.update_row(class.model, loading.dialect_of(database), list)
@@ -340,7 +353,8 @@ function bulk.update(q, objects, names)
     for _, one in ipairs(objects) do
       state.note(one, database)
     end
-    local affected = statement.many(database, nil, st.sql, rows, width, loading.options(database, st))
+    local affected = statement.many(database, nil, st.sql, params, width, count, 0,
+      loading.options(database, st))
     for _, one in ipairs(objects) do
       writing.wrote(one, list)
     end

@@ -47,7 +47,7 @@ end
 -- The values of a new object, with the owner where the set belongs to one.
 local function with_owner(q, values)
   local extra = q.extra
-  if extra == nil or extra.owner == nil then
+  if not extra or extra.owner == nil then
     return values
   elseif type(values) ~= "table" then
     return values -- build says what is wrong with it

@@ -172,7 +172,7 @@ end
 local function columns_of(model)
   local columns, bit = {}, 1
   for place, one in ipairs(model.fields) do
-    columns[place] = { field = one, attribute = one.attribute }
+    columns[place] = { field = one, attribute = one.attribute, accepts = one.accepts }
     if one.generated or one.server_default ~= nil then
       columns[place].bit = bit
       bit = bit * 2

@@ -11,7 +11,7 @@ local stream = require "moonpool.database.stream"
 
 local loading = {}
 
-local run = statement.run
+local core_objects, run = core.objects, statement.run
 local originals = state.originals
 
 --- The database of an entity, unless something else was said with using().
@@ -128,8 +128,8 @@ function loading.one(class, database, other, st, params, n)
     complete(class, plan)
   end
   local batch = other and state.new_batch(class, other)
-  local one = run(database, nil, st.sql, "read", params, n, options_of(database, st), core.objects, plan, originals,
-    batch)[1]
+  local options = database.query_options and options_of(database, st) or st.options
+  local one = run(database, nil, st.sql, "read", params, n, options, core_objects, plan, originals, batch)[1]
   local hook = one and rawget(class.entity, "after_load")
   if hook then
     hook(one)

@@ -17,7 +17,7 @@ local MOST = 500 -- keys in one statement
 
 local function owner_of(q, name)
   local extra = q.extra
-  if extra == nil or extra.owner == nil then
+  if not extra or extra.owner == nil then
     return errors.raise("bad_argument", name .. " is for a set that belongs to an object, such as author.books:"
       .. name .. "(book)")
   end

@@ -65,10 +65,10 @@ end
 -- get(key) of a whole entity: the statement is always the same one.
 local function get_by_key(q, key)
   local class, database, other = place_of(q)
-  local model = class.model
-  local field = model.key[1]
-  local st = row.get(model, loading.dialect_of(database))
-  return loading.one(class, database, other, st, { field:convert(key) }, 1)
+  local model, dialect = class.model, database.sql or loading.dialect_of(database)
+  local statements = model.statements[dialect]
+  local st = statements and statements.get or row.get(model, dialect)
+  return loading.one(class, database, other, st, { model.key[1]:convert(key) }, 1)
 end
 
 --- The object with that key, or that matches; nil if there is none.
@@ -93,7 +93,7 @@ function methods:get(key, ...)
   local model = self.model
   if #model.key ~= 1 then
     return bad(model.name .. " has a key of several columns: get{ ... } with each of them")
-  elseif self.shape == model.root and self.top == nil and self.skip == nil then
+  elseif self.shape == model.root and not self.top and not self.skip then
     return get_by_key(self, key)
   end
   return one_of(self, fetch(at_most(self:filter{ pk = key }, 2)))

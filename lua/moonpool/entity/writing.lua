@@ -101,7 +101,11 @@ function writing.values(self, class, params, n)
     local column = list[place]
     local attribute = column.attribute
     local value = rawget(self, attribute)
-    if value == nil and column.bit then
+    local accepts = column.accepts
+    if accepts and value ~= nil and accepts(value) then
+      n = n + 1
+      params[n] = value
+    elseif value == nil and column.bit then
       omitted = omitted + column.bit
     else
       local field = column.field
@@ -145,29 +149,38 @@ function writing.read(class, values, self, params, n)
   local list = class.columns
   for place = 1, #list do
     local column = list[place]
-    local field, attribute = column.field, column.attribute
+    local attribute, accepts = column.attribute, column.accepts
     local value = values[attribute]
-    if value == nil and field.relation then
-      value = values[field.name]
-      if type(value) == "table" then
-        return nil -- an object, which is remembered as the related one
-      end
-    end
-    if value == nil and field.default ~= nil then
-      value = field:initial()
-    end
-    if column.bit and (value == nil or value == null and field.generated) then
-      omitted = omitted + column.bit
-    else
-      local taken, why = field:check(value)
-      if why then
-        problems = problems or {}
-        problems[field.name] = why
-      elseif self then
-        self[attribute] = taken
-      end
+    if accepts and value ~= nil and accepts(value) then
       n = n + 1
-      params[n] = taken
+      params[n] = value
+      if self then
+        self[attribute] = value
+      end
+    else
+      local field = column.field
+      if value == nil and field.relation then
+        value = values[field.name]
+        if type(value) == "table" then
+          return nil -- an object, which is remembered as the related one
+        end
+      end
+      if value == nil and field.default ~= nil then
+        value = field:initial()
+      end
+      if column.bit and (value == nil or value == null and field.generated) then
+        omitted = omitted + column.bit
+      else
+        local taken, why = field:check(value)
+        if why then
+          problems = problems or {}
+          problems[field.name] = why
+        elseif self then
+          self[attribute] = taken
+        end
+        n = n + 1
+        params[n] = taken
+      end
     end
   end
   if problems then
@@ -228,16 +241,28 @@ local function insert_entry(class, dialect, omitted)
   return entry
 end
 
+-- Only RAISE(IGNORE) and the like, in a trigger of the program's own, lets an insert succeed without a row.
+local function not_written(class)
+  return errors.raise("other_integrity", class.name .. " was not inserted: a trigger of the table " .. class.model.table
+    .. " skipped the row")
+end
+
 local function insert_values(self, class, database, other, params, n, omitted)
   local entry = insert_entry(class, loading.dialect_of(database), omitted)
   local st = entry.st
   state.note(self, database)
   local options = loading.options(database, st)
   if entry.last_id then
-    local _, id = run(database, nil, st.sql, "write", params, n, options, core.take)
+    local affected, id = run(database, nil, st.sql, "write", params, n, options, core.take)
+    if affected == 0 then
+      return not_written(class)
+    end
     rawset(self, entry.last_id, id)
   elseif entry.returned[1] then
     local made = run(database, nil, st.sql, "write", params, n, options, core.rows, st.plan)[1]
+    if made == nil then
+      return not_written(class)
+    end
     for _, attribute in ipairs(entry.returned) do
       rawset(self, attribute, made[attribute])
     end

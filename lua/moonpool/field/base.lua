@@ -8,13 +8,15 @@
 --   prepare(field)       checks its options when an entity is declared (optional)
 --   take(field, value)   the value as its kind, or nil and why not
 --   check(field, value)  why a value that was taken may not be stored, or nil (optional)
+--   accepts(field)       fn(value): true for the plain values that take and check leave as they are; not
+--                        NULL. False says nothing yet. (optional: most values need no more than this)
 
 local core = require "moonpool.core"
 local errors = require "moonpool.errors"
 local vocabulary = require "moonpool.vocabulary"
 
 local null = core.null
-local convert = core.convert
+local convert, kind_of = core.convert, core.kind_of
 
 local base = {}
 
@@ -114,6 +116,9 @@ function base.bind(declaration, model, name, position)
   if field.default ~= nil and type(field.default) ~= "function" and field.default ~= null and not field.relation then
     local _, why = field:check(field.default)
     if why then bad_option(field, "its default " .. why) end
+  end
+  if definition.accepts and not field.choices and not field.validate then
+    field.accepts = definition.accepts(field)
   end
   return field
 end
@@ -219,6 +224,14 @@ function base.check_range(field, value)
   end
   if field.max ~= nil and value > field.max then
     return ("must be at most %s, not %s"):format(tostring(field.max), vocabulary.quoted(value))
+  end
+end
+
+--- accepts for kinds that have Lua values of their own.
+function base.accepts_kind(field)
+  local kind, ranged = field.kind_name, field.min ~= nil or field.max ~= nil
+  return function(value)
+    return kind_of(value) == kind and (not ranged or base.check_range(field, value) == nil)
   end
 end
 

@@ -13,4 +13,7 @@ return {
     if type(value) ~= "string" then return base.cannot_take(field, value) end
     return take(field, value)
   end,
+  accepts = function()
+    return function(value) return type(value) == "boolean" end
+  end,
 }

@@ -37,6 +37,14 @@ function characters.check(field, value)
   end
 end
 
+function characters.accepts(field)
+  local low, high = field.min or 0, field.max or math.huge
+  return function(value)
+    local length = type(value) == "string" and text_length(value)
+    return length and length >= low and length <= high
+  end
+end
+
 function characters.prepare(field)
   if field.max_length ~= nil then
     if field.max ~= nil then base.bad_option(field, "max and max_length are the same: give one") end

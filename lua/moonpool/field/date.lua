@@ -9,4 +9,5 @@ return {
   take = base.take_by "date",
   prepare = base.prepare_range,
   check = base.check_range,
+  accepts = base.accepts_kind,
 }

@@ -20,4 +20,5 @@ return {
     base.prepare_range(field)
   end,
   check = base.check_range,
+  accepts = base.accepts_kind,
 }

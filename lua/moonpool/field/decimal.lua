@@ -5,6 +5,7 @@ local base = require "moonpool.field.base"
 local core = require "moonpool.core"
 local vocabulary = require "moonpool.vocabulary"
 
+local decimal_fits = core.decimal_fits
 local take = base.take_by "decimal"
 
 local function is_count(v, low, high)
@@ -44,5 +45,13 @@ return {
       return ("has more than %d digits before the point: %s"):format(field.precision - field.scale, vocabulary.quoted(value))
     end
     return base.check_range(field, exact), exact
+  end,
+
+  accepts = function(field)
+    local scale, limit = field.scale, 10 ^ field.precision
+    local ranged = field.min ~= nil or field.max ~= nil
+    return function(value)
+      return decimal_fits(value, scale, limit) and (not ranged or base.check_range(field, value) == nil)
+    end
   end,
 }

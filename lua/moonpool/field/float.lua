@@ -3,6 +3,13 @@
 
 local base = require "moonpool.field.base"
 
+local math_type = math.type -- LuaJIT has none, and no integers either
+
+local function is_float(value)
+  if math_type then return math_type(value) == "float" end
+  return type(value) == "number"
+end
+
 local take = base.take_by "float"
 
 return {
@@ -20,4 +27,10 @@ return {
   end,
   prepare = base.prepare_range,
   check = base.check_range,
+  accepts = function(field)
+    local least, most = field.min or -math.huge, field.max or math.huge
+    return function(value)
+      return is_float(value) and value > -math.huge and value < math.huge and value >= least and value <= most
+    end
+  end,
 }

@@ -8,6 +8,7 @@ return {
   options = { min = true, max = true, max_length = true },
   take = characters.take,
   check = characters.check,
+  accepts = characters.accepts,
   prepare = function(field)
     characters.prepare(field)
     field.max = field.max or 255

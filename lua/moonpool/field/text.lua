@@ -8,5 +8,6 @@ return {
   options = { min = true, max = true, max_length = true },
   take = characters.take,
   check = characters.check,
+  accepts = characters.accepts,
   prepare = characters.prepare,
 }

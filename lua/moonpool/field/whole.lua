@@ -53,6 +53,12 @@ function whole.type(name, bits)
     take = take,
     prepare = base.prepare_range,
     check = base.check_range,
+    accepts = function(field)
+      local least, most = field.min or low, field.max or high
+      return function(value)
+        return is_whole(value) and (least == nil or value >= least) and (most == nil or value <= most)
+      end
+    end,
   }
 end
 

@@ -124,16 +124,22 @@ end
 -- share few statements. Up to this length each has its own.
 local OWN_LENGTH = 16
 
+--- The length that a list of plain values is filled up to.
+---@param length integer
+---@return integer
+function template.padded(length)
+  if length <= OWN_LENGTH then return length end
+  local full = OWN_LENGTH
+  while full < length do full = full * 2 end
+  return full
+end
+
 -- A list of plain values only, which is what lists nearly always are and where they are long: one token.
 local function walk_plain_list(walk, list, length)
   local values, first = walk.values, walk.count
   for i = 1, length do values[first + i] = list[i] end
-  local full = length
-  if length > OWN_LENGTH then
-    full = OWN_LENGTH
-    while full < length do full = full * 2 end
-    for i = length + 1, full do values[first + i] = list[length] end
-  end
+  local full = template.padded(length)
+  for i = length + 1, full do values[first + i] = list[length] end
   walk.count = first + full
   say(walk, "list " .. full)
   if not walk.build then return true end

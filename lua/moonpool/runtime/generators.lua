@@ -4,6 +4,7 @@
 
 local await = require "moonpool.runtime.await"
 local scheduler = require "moonpool.runtime.scheduler"
+local scope = require "moonpool.runtime.scope"
 
 local create, resume, status, close = coroutine.create, coroutine.resume, coroutine.status, coroutine.close
 local WAIT = scheduler.WAIT
@@ -13,15 +14,22 @@ local generators = {}
 -- Coroutines through which a wait has passed: to everybody but their own task they are running.
 local passing = setmetatable({}, { __mode = "k" })
 
+-- The mp.timeout and mp.shield that a suspended coroutine is inside of: they are not its consumer's.
+local blocks = setmetatable({}, { __mode = "k" })
+
 -- What a resume gave back. A wait is none of the consumer's business: suspend the consumer too, then go on.
-local function deliver(co, outer, ok, first, ...)
+local function deliver(co, outer, block, ok, first, ...)
   scheduler.top = outer
   if first == WAIT and ok then
     passing[co] = true
     local refusal = await.pass_up()
     passing[co] = nil
     scheduler.top = co
-    return deliver(co, outer, resume(co, refusal))
+    return deliver(co, outer, block, resume(co, refusal))
+  end
+  local context = scheduler.current
+  if context.scope ~= block then
+    blocks[co] = scope.suspend(context, block)
   end
   return ok, first, ...
 end
@@ -32,9 +40,14 @@ local function resume_passing(co, ...)
   elseif passing[co] then
     return false, "cannot resume non-suspended coroutine"
   end
-  local outer = scheduler.top
+  local context = scheduler.current
+  local outer, block, inner = scheduler.top, context.scope, blocks[co]
+  if inner and status(co) == "suspended" then
+    blocks[co] = nil
+    scope.resume(context, inner)
+  end
   scheduler.top = co
-  return deliver(co, outer, resume(co, ...))
+  return deliver(co, outer, block, resume(co, ...))
 end
 
 local function values_or_raise(co, ok, ...)

@@ -12,7 +12,7 @@ local PARKED = scheduler.PARKED
 
 local holders = {}
 
-local held = setmetatable({}, { __mode = "k" }) -- key -> { n = contexts, by = { context -> how often } }
+local held = setmetatable({}, { __mode = "k" }) -- key -> { n = how often, by = { context -> how often } }
 local waiters = setmetatable({}, { __mode = "k" }) -- key -> set of contexts that wait for it
 
 --- The running context holds the key (once more).
@@ -24,11 +24,8 @@ function holders.hold(key)
     of_key = { n = 0, by = {} }
     held[key] = of_key
   end
-  local times = of_key.by[context]
-  if times == nil then
-    of_key.n = of_key.n + 1
-  end
-  of_key.by[context] = (times or 0) + 1
+  of_key.n = of_key.n + 1
+  of_key.by[context] = (of_key.by[context] or 0) + 1
   context.holds = context.holds or {}
   context.holds[key] = true
 end
@@ -40,10 +37,11 @@ local function drop(context, key, times)
     return
   elseif left > times then
     of_key.by[context] = left - times
+    of_key.n = of_key.n - times
     return
   end
   of_key.by[context] = nil
-  of_key.n = of_key.n - 1
+  of_key.n = of_key.n - left
   if of_key.n == 0 then
     held[key] = nil
   end
@@ -186,7 +184,7 @@ local function wait_text(context)
   if context.waits_task then
     return "for " .. holders.name_of(context.waits_task)
   elseif context.waits_tasks or context.waits_group then
-    return "for its tasks"
+    return "for " .. (context.waits_what or "its tasks")
   end
   return "for " .. described(context.waits_key)
 end
@@ -213,6 +211,7 @@ end
 
 local function clear(context)
   context.waits_task, context.waits_tasks, context.waits_key, context.waits_limit = nil, nil, nil, nil
+  context.waits_what = nil
 end
 
 --- The running context is about to wait as its fields waits_task, waits_tasks or waits_key and waits_limit say.

@@ -29,6 +29,9 @@ runtime.await = await.await
 --- The same for moonpool's own clean-up (rollbacks, commits): it is not cancelled.
 runtime.await_cleanup = await.await_cleanup
 
+--- Raise `cancelled` if the next wait would: before clean-up waits for what the program asked for.
+runtime.check_cancelled = scope.check_cancelled
+
 --- The context that runs: a task, or the main context outside any task. Never nil; both have the same fields, of which
 --- `locals` (a table, not inherited), `branch_of` (the task that waits for it in gather or map) and `number` are for all.
 ---@return table
@@ -54,6 +57,22 @@ function runtime.await_for(id, key, limit)
     return error(err, 0)
   end
   ok, err = pcall(await.await, id)
+  holders.end_wait(context)
+  if not ok then
+    return error(err, 0)
+  end
+end
+
+--- Like await, for an operation that ends when none of these contexts has any more what it has now. Whoever fills the set
+--- empties it as they give it back. Raises `pool_deadlock`, before the operation is started, when one of them never can.
+---@param start fun(): integer  gives the operation  ---@param contexts table<table, true>  ---@param what string  for messages
+function runtime.await_contexts(start, contexts, what)
+  local context = scheduler.current
+  context.waits_tasks, context.waits_what = contexts, what
+  holders.check(context)
+  local ok, err = pcall(function()
+    return await.await(start())
+  end)
   holders.end_wait(context)
   if not ok then
     return error(err, 0)

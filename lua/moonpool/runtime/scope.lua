@@ -59,6 +59,39 @@ local function leave(block)
   refresh(context)
 end
 
+--- A generator yields to its consumer: the blocks that it is inside of do not run until it is resumed. outer: the innermost
+--- block when it was resumed.
+---@return table? blocks  for scope.resume
+function scope.suspend(context, outer)
+  local innermost = context.scope
+  if innermost == outer then
+    return nil
+  end
+  local block = innermost
+  while block and block.outer ~= outer do
+    block = block.outer
+  end
+  if block == nil then
+    return nil
+  end
+  context.scope, block.outer = outer, nil
+  refresh(context)
+  return innermost
+end
+
+--- It is resumed, by whatever context, inside whatever blocks.
+function scope.resume(context, blocks)
+  local block = blocks
+  block.context = context
+  while block.outer do
+    block = block.outer
+    block.context = context
+  end
+  block.outer = context.scope
+  context.scope = blocks
+  refresh(context)
+end
+
 --- Cancel a task: its wait, and every later one, raises `cancelled`.
 function scope.cancel(task)
   task.cancelled = true
@@ -79,6 +112,14 @@ function scope.raise_cancelled(context)
     block = block.outer
   end
   return errors.raise("cancelled", what)
+end
+
+--- Raise `cancelled` if the next wait of the context that runs would.
+function scope.check_cancelled()
+  local context = scheduler.current
+  if context.stop then
+    return scope.raise_cancelled(context)
+  end
 end
 
 local function check_seconds(name, seconds)

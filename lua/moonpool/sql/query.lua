@@ -3,12 +3,14 @@
 -- writes SQL; the words of api.md section 4 become templates and are resolved once, so that a wrong
 -- name is an error at the line that wrote it.
 --
--- Raw keys: model shape slots top skip extra. None is called like a method.
+-- Raw keys: model shape slots top skip extra. None is called like a method. What is not there is false, so that
+-- reading it asks no metamethod.
 
 local condition = require "moonpool.tree.condition"
 local core = require "moonpool.core"
 local errors = require "moonpool.errors"
 local expression = require "moonpool.tree.expression"
+local expression_room = require "moonpool.resolve.expression"
 local models = require "moonpool.resolve.model"
 local resolve = require "moonpool.sql.select"
 local shape_room = require "moonpool.sql.shape"
@@ -16,6 +18,8 @@ local template = require "moonpool.resolve.template"
 local vocabulary = require "moonpool.vocabulary"
 
 local null = core.null
+local getmetatable, next, setmetatable, type = getmetatable, next, setmetatable, type
+local math_type = math.type
 local unpack = unpack or table.unpack
 
 local query = {}
@@ -38,7 +42,9 @@ function query.root(model, metatable, extra)
     root = shape_room.root(model)
     model.root = root
   end
-  return setmetatable({ model = model, shape = root, slots = {}, extra = extra }, metatable)
+  return setmetatable({
+    model = model, shape = root, slots = {}, top = false, skip = false, extra = extra or false,
+  }, metatable)
 end
 
 --- The same query set with something else carried along.
@@ -50,9 +56,9 @@ end
 
 --- The same query set with these limits instead of its own; nil is none.
 function query.limited(q, top, skip)
-  local other = derived(q, q.shape, q.slots)
-  other.top, other.skip = top, skip
-  return other
+  return setmetatable({
+    model = q.model, shape = q.shape, slots = q.slots, top = top or false, skip = skip or false, extra = q.extra,
+  }, getmetatable(q))
 end
 
 models.on_replace(function(model)
@@ -87,46 +93,96 @@ end
 
 -- ---- filter ----
 
--- Tables of plain values are known by their keys alone: known[key][key]...[LEAF], in whatever order
--- pairs gives them, leads to the shape without making any text.
-local LEAF = {}
+-- Tables of plain values, and of arrays of such, are known by their keys and by the lengths of their arrays alone:
+-- known[key][key]...[LEAF], in whatever order pairs gives them, leads to the shape without making any text. What
+-- follows an array is in known[ARRAYS][key][length].
+local LEAF, ARRAYS = {}, {}
 
 local function is_plain(value)
   local kind = type(value)
   return kind == "string" or kind == "number" or kind == "boolean" or (kind == "userdata" and value ~= null)
 end
 
+-- Convert an array of plain values into the slots behind first, as many as its known length is filled up to. False if
+-- it is anything else than that.
+local function fill_array(slots, first, places, list, taker)
+  local field = taker.relation and taker:key_field() or taker
+  local as_it_is = math_type and field.definition and field.definition.bits == 64 -- each integer
+  local length, last = 0, nil
+  for place, item in next, list do
+    length = length + 1
+    if place ~= length then return false end
+    if not as_it_is or math_type(item) ~= "integer" then
+      if type(item) == "table" or item == null then return false end
+      item = taker:convert(item)
+    end
+    last = item
+    slots[first + length] = item
+  end
+  for place = length + 1, places do slots[first + place] = last end
+  return length > 0 and template.padded(length) == places
+end
+
 local function known_filter(q, keys)
   local known = q.shape.known
   for key, value in next, keys do
-    if not is_plain(value) then return nil end
-    known = known[key]
+    if type(value) == "table" then
+      local by_length = known[ARRAYS] and known[ARRAYS][key]
+      known = by_length and getmetatable(value) == nil and by_length[template.padded(#value)]
+    else
+      known = value ~= null and known[key]
+    end
     if not known then return nil end
   end
   local leaf = known[LEAF]
   if not leaf then return nil end
-  local from, to = q.shape.count, leaf.shape
-  local slots, given, takes, names = {}, q.slots, to.takes, leaf.names
-  for i = 1, from do slots[i] = given[i] end
+  local place, to = q.shape.count, leaf.shape
+  local slots, given, takes, names, lengths = {}, q.slots, to.takes, leaf.names, leaf.lengths
+  for i = 1, place do slots[i] = given[i] end
   for i = 1, #names do
-    local place = from + i
-    slots[place] = takes[place]:convert(keys[names[i]])
+    local value, places = keys[names[i]], lengths[i]
+    if places then
+      if not fill_array(slots, place, places, value, takes[place + 1]) then return nil end
+      place = place + places
+    else
+      place = place + 1
+      slots[place] = takes[place]:convert(value)
+    end
   end
   return derived(q, to, slots)
 end
 
+local function step(from, key)
+  local to = from[key]
+  if not to then
+    to = {}
+    from[key] = to
+  end
+  return to
+end
+
 local function remember_filter(q, keys, found)
-  local names = {}
+  local lengths = {}
   for key, value in next, keys do
-    if not is_plain(value) or template.meaning(q.shape.context, key).entry.takes ~= "one" then return end
-    names[#names + 1] = key
+    local takes = template.meaning(q.shape.context, key).entry.takes
+    if takes == "list" and type(value) == "table" and getmetatable(value) == nil
+        and fill_array({}, 0, template.padded(#value), value, expression_room.as_it_is) then
+      lengths[key] = template.padded(#value)
+    elseif takes ~= "one" or not is_plain(value) then
+      return
+    end
   end
   local known = q.shape.known
-  for _, key in ipairs(names) do
-    known[key] = known[key] or {}
-    known = known[key]
+  for key in next, keys do
+    if lengths[key] then
+      known = step(step(step(known, ARRAYS), key), lengths[key])
+    else
+      known = step(known, key)
+    end
   end
-  known[LEAF] = { shape = found.shape, names = template.sorted(q.shape.context, keys) }
+  local names = template.sorted(q.shape.context, keys)
+  for i, name in ipairs(names) do lengths[i] = lengths[name] or false end
+  known[LEAF] = { shape = found.shape, names = names, lengths = lengths }
 end
 
 local function conditions_of(where, ...)
@@ -293,7 +349,7 @@ function query.is_grouped(q) return q.shape.group ~= nil end
 
 --- Whether update and delete may go ahead.
 function query.is_filtered(q)
-  return q.shape.filtered or q.top ~= nil or q.skip ~= nil
+  return q.shape.filtered or q.top ~= false or q.skip ~= false
 end
 
 -- ---- limits ----

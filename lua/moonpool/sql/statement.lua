@@ -3,7 +3,12 @@
 
 local core = require "moonpool.core"
 
+local unpack = unpack or table.unpack
+
 local statement = {}
+
+-- So many leading parameters are copied at once: unpack has them all on the stack.
+local MOST_AT_ONCE = 200
 
 ---@class moonpool.statement
 ---@field sql string
@@ -15,6 +20,8 @@ local statement = {}
 ---@field n integer           parameters
 ---@field kinds integer[]     of the parameters
 ---@field options table       for the core: { own = true, kinds = kinds }
+---@field direct boolean      the parameters are the slots of the query set as they are
+---@field leading integer     so many parameters from the first on are
 local Statement = {}
 Statement.__index = Statement
 
@@ -23,17 +30,18 @@ statement.TOP, statement.SKIP = 0, -1
 
 --- Make one from what a writer wrote. More fields in `fields`.
 function statement.new(w, fields)
-  local kinds, direct = {}, true
+  local kinds, leading = {}, 0
   for i, slot in ipairs(w.slots) do
     kinds[i] = core.kind[slot.kind] or core.kind.null
-    direct = direct and slot.index == i and not slot.change
+    if leading == i - 1 and slot.index == i and not slot.change then leading = i end
   end
   fields.sql = w:sql()
   fields.slots = w.slots
   fields.n = #w.slots
   fields.kinds = kinds
   fields.options = { own = true, kinds = kinds }
-  fields.direct = direct
+  fields.direct = leading == fields.n
+  fields.leading = math.min(leading, MOST_AT_ONCE)
   fields.empty = fields.empty or false
   fields.plan = fields.plan or { names = {}, kinds = {} }
   return setmetatable(fields, Statement)
@@ -51,8 +59,9 @@ end
 
 --- As bind, from an array of slots.
 function Statement:fill(values, top, skip)
-  local params, slots, n = {}, self.slots, self.n
-  for i = 1, n do
+  local slots, n, leading = self.slots, self.n, self.leading
+  local params = { unpack(values, 1, leading) } -- in its size: growing one by one costs as much again
+  for i = leading + 1, n do
     local slot = slots[i]
     local index = slot.index
     local value
