@@ -10,8 +10,9 @@
 
 #define FIRST_CELLS 32 /* a power of two */
 #define FIRST_SHIFT 5
-#define FIRST_TEXT 176 /* the whole stays within what malloc keeps at hand for a thread, 1 KB */
-#define BLOCK_N 32
+#define FIRST_TEXT 176
+#define BLOCK_N 28 /* 64 GB of cells */
+#define AT_HAND 1032 /* bytes: freed blocks up to here malloc keeps at hand for a thread */
 
 struct mp_sqlite_columns {
   atomic_int users;
@@ -32,6 +33,8 @@ struct mp_sqlite_result {
   mp_value first[FIRST_CELLS];
   char text[FIRST_TEXT];
 };
+
+_Static_assert(sizeof(mp_sqlite_result) <= AT_HAND, "a small result is a cheap allocation");
 
 /* ---- columns ---- */
 

@@ -411,13 +411,25 @@ mp_sqlite_turn mp_sqlite_run(mp_sqlite_engine *engine, mp_sqlite_job *job, int b
   return job->turn;
 }
 
+/* BEGIN touches the file as a read does (and asks for a lock, without waiting); a savepoint inside a
+** transaction is made and released in memory. Going back and COMMIT may take any time. */
+static bool is_small_step_of_transaction(mp_sqlite_engine *engine, const mp_request *req)
+{
+  if (req->op != MP_OP_TX || engine->db == NULL)
+    return false;
+  if (req->tx_op == MP_TXO_BEGIN)
+    return is_idle(engine);
+  return (req->tx_op == MP_TXO_SAVEPOINT || req->tx_op == MP_TXO_RELEASE) && !is_idle(engine);
+}
+
 bool mp_sqlite_is_quick(mp_sqlite_engine *engine, mp_sqlite_job *job)
 {
   const mp_request *req = job->req;
-  if (req->op != MP_OP_QUERY)
+  bool small = is_small_step_of_transaction(engine, req);
+  if (req->op != MP_OP_QUERY && !small)
     return false;
   statement_t *found = mp_sqlite_find(engine, req->sql, req->sql_len);
-  if (found == NULL || found->busy || !found->readonly || !found->measured ||
+  if (found == NULL || found->busy || !(found->readonly || small) || !found->measured ||
       found->slow_runs > 0 || found->steps > MP_SQLITE_SMALL_STEPS)
     return false;
   job->statement = found;

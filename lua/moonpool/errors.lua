@@ -191,10 +191,7 @@ local function shown(err)
   local meta = getmetatable(err)
   local plain = type(err) == "table" and not (type(meta) == "table" and meta.__tostring)
   local ok, text = pcall(plain and core.show or tostring, err)
-  if err == nil or not ok then
-    return "(error object is a " .. type(err) .. " value" .. (ok and "" or " that cannot be shown") .. ")"
-  end
-  return text
+  return ok and text or "(error object is a " .. type(err) .. " value that cannot be shown)"
 end
 
 --- The whole story for standard error: the line, the traceback, causes and suppressed errors.

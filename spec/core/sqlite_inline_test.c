@@ -114,6 +114,40 @@ static void a_step_runs_only_so_many_reads_itself(void **state)
   }
 }
 
+static mp_request *tx_in_one_step(fixture *f, mp_txop op, const char *sql)
+{
+  mp_request *req = request_new(f, MP_OP_TX, sql, NULL, 0, 0);
+  req->tx_op = op;
+  submit(f, req);
+  pump(f);
+  return req;
+}
+
+static void a_transaction_begins_and_nests_in_the_same_step_and_commits_on_the_thread(void **state)
+{
+  fixture *f = *state;
+  f->config.inline_reads = true;
+  exec(f, "CREATE TABLE t (a)");
+  static const struct {
+    mp_txop op;
+    const char *sql;
+    mp_reqstate expected;
+  } steps[] = {
+      {MP_TXO_BEGIN, "BEGIN IMMEDIATE", MP_REQ_DONE},
+      {MP_TXO_SAVEPOINT, "SAVEPOINT mp_1", MP_REQ_DONE},
+      {MP_TXO_RELEASE, "RELEASE SAVEPOINT mp_1", MP_REQ_DONE},
+      {MP_TXO_COMMIT, "COMMIT", MP_REQ_ACTIVE},
+  };
+  for (int round = 0; round < 3; round++)
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+      mp_request *req = tx_in_one_step(f, steps[i].op, steps[i].sql);
+      /* in the first round nothing is known of the texts yet */
+      assert_int_equal(req->state, round == 0 ? MP_REQ_ACTIVE : steps[i].expected);
+      expect(wait_for(f, req), MP_OK);
+      mp_request_free(req);
+    }
+}
+
 #define on_memory(test) cmocka_unit_test_setup_teardown(test, open_memory, close_all)
 #define on_file(test) cmocka_unit_test_setup_teardown(test, open_file, close_all)
 
@@ -124,6 +158,7 @@ int main(void)
       on_memory(a_read_that_exceeds_its_budget_is_run_again_on_the_thread),
       on_memory(inline_reads_stay_behind_what_was_submitted_before),
       on_memory(a_step_runs_only_so_many_reads_itself),
+      on_file(a_transaction_begins_and_nests_in_the_same_step_and_commits_on_the_thread),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

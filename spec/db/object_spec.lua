@@ -255,6 +255,45 @@ databases.each("an object", function(open)
     assert.equal(2510, Author:count())
   end)
 
+  it("has no key, and an error tells, when a trigger skips its row", function()
+    if db.dialect ~= "sqlite" then
+      return -- RAISE(IGNORE) is SQLite's
+    end
+    db:execute("create table log (name text)")
+    db:execute("create trigger skip before insert on author when new.name = 'skip' begin "
+      .. "insert into log values (new.name); select raise(ignore); end")
+    local ada = Author:create{ name = "ada" }
+    local err = raises("integrity", Author.create, Author, { name = "skip" })
+    assert.truthy(err.message:find("trigger", 1, true), err.message)
+    assert.equal(ada.id, Author:get{ name = "ada" }.id)
+    assert.equal(1, Author:count())
+  end)
+
+  it("comes in bulk with its own key or the database's, row by row", function()
+    local function rows(first)
+      local list = {}
+      for i = first, first + 9 do
+        list[#list + 1] = { id = i % 3 == 0 and 1000 + i or nil, name = "n" .. i,
+          email = i % 2 == 0 and "e" .. i or mp.null, age = i }
+      end
+      return list
+    end
+    for place, one in ipairs(Author:bulk_create(rows(1))) do
+      assert.equal("n" .. place, one.name)
+      assert.equal("n" .. place, Author:get(one.id).name)
+    end
+    assert.equal(10, Author:bulk_create(rows(11), { returning = false, batch = 2 }))
+    for i = 1, 20 do
+      local one = Author:get{ name = "n" .. i }
+      assert.equal(i % 2 == 0 and "e" .. i or nil, one.email)
+      assert.equal(i, one.age)
+      assert.equal(i % 3 == 0, one.id == 1000 + i)
+    end
+    local err = raises("validation", Author.bulk_create, Author, { { name = "x" }, { name = "y", age = "old" } })
+    assert.equal(2, err.row)
+    assert.equal(20, Author:count())
+  end)
+
   it("is not updated or deleted in bulk without a condition", function()
     Author:create{ name = "ada" }
     raises("unfiltered", Author.update, Author, { age = 1 })

@@ -128,6 +128,16 @@ databases.each("an entity's value", function(open)
     assert.equal(9007199254740993, doc.big)
   end)
 
+  it("that cannot be JSON is refused by its path", function()
+    local loop = {}
+    loop.inner = { loop }
+    for path, doc in pairs{ ["$.a.f"] = { a = { f = print } }, ["$.inner[1]"] = loop } do
+      local err = raises("validation", Sample.create, Sample, { doc = doc })
+      assert.truthy(err.errors.doc:find(path, 1, true), err.errors.doc)
+    end
+    assert.equal(0, Sample:count())
+  end)
+
   it("is NULL when it is nil, mp.null or not given", function()
     local a = Sample:create{ word = mp.null }
     assert.is_nil(a.word)

@@ -7,7 +7,7 @@ local run, code = program.run, program.code
 describe("an error that is no text", function()
   it("is shown with its traceback", function()
     for raised, text in pairs{
-      ["nil"] = "moonpool: (error object is a nil value)\n",
+      ["nil"] = "moonpool: nil\n",
       ["{ a = 1 }"] = "moonpool: { a = 1 }\n",
       ["setmetatable({}, { __tostring = function() return 'mine' end })"] = "moonpool: mine\n",
       ["setmetatable({}, { __tostring = function() error 'x' end })"] =

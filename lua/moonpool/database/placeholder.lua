@@ -14,7 +14,7 @@ local habits = {
   postgres = { mark = "$%d", numbered = true, nested_comments = true, e_strings = true },
   mariadb = { hash = true, mark = "?", backslash = true },
 }
-habits.fake = habits.sqlite
+habits.fake, habits.fake_file = habits.sqlite, habits.sqlite
 
 local READ = { SELECT = true, VALUES = true, SHOW = true, TABLE = true, DESCRIBE = true }
 local UNSURE = { WITH = true, EXPLAIN = true } -- of what stands inside

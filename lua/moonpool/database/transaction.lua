@@ -197,20 +197,24 @@ local function restore_objects(frame)
   end
 end
 
--- End what stands above the frame, made by hand and ended by nobody: a savepoint goes the frame's way, a
--- transaction that was not committed is rolled back.
+-- End what stands above the frame and was ended by nobody: a savepoint goes the frame's way, a transaction is rolled
+-- back. So is a block where the frame is a block that ends: it can only be suspended, in a generator.
+---@return string? lost what was rolled back although this frame may mean to commit
 local function unwind_to(frame, finish)
   local held = frame.task.locals[frame.database]
+  local lost
   while held.frame ~= frame do
     local above = held.frame
-    if above.block then
+    if above.block and not frame.block then
       errors.raise("bad_argument", "a transaction cannot be ended while a block inside it runs")
     elseif above.savepoint then
       finish(above)
     else
+      lost = above.block and "a block in a generator that nobody finished" or "a transaction begun by hand that nobody ended"
       transaction.rollback(above)
     end
   end
+  return lost
 end
 
 --- Roll the frame back, whatever its state. Its objects and hooks follow.
@@ -260,7 +264,12 @@ function transaction.commit(frame)
   if frame.over then
     return errors.raise("stale_handle", "the transaction was rolled back when its task ended")
   end
-  unwind_to(frame, transaction.commit)
+  local lost = unwind_to(frame, transaction.commit)
+  if lost then
+    transaction.rollback(frame)
+    return errors.raise("in_failed_transaction", "the transaction was rolled back: inside it was " .. lost
+      .. ", and what followed was part of that; end it with :commit() or :close(), or with mp.atomic")
+  end
   local lease, parent = frame.lease, frame.parent
   local problem, record
   if parent then

@@ -4,6 +4,7 @@
 
 local core = require "moonpool.core"
 local errors = require "moonpool.errors"
+local vocabulary = require "moonpool.vocabulary"
 
 local url = {}
 
@@ -24,6 +25,11 @@ local schemes = {
 ---@return table options dialect host port user password database and the query parameters
 --- Raises configuration.
 function url.parse(text)
+  local named = text:match("^(%a[%w_]*)[^:/?#]*:")
+  if named and not schemes[named:lower()] then
+    return errors.raise("configuration", "database URL: unknown scheme " .. vocabulary.quoted(named)
+      .. vocabulary.suggest(named:lower(), schemes) .. "; there are sqlite, postgres, postgresql, yugabyte, mariadb, mysql")
+  end
   local parts = core.parse_url(text)
   local scheme = schemes[parts.scheme]
   local options = {}

@@ -137,7 +137,9 @@ local function known_filter(q, keys)
   local leaf = known[LEAF]
   if not leaf then return nil end
   local place, to = q.shape.count, leaf.shape
-  local slots, given, takes, names, lengths = {}, q.slots, to.takes, leaf.names, leaf.lengths
+  local given, takes, names, lengths = q.slots, to.takes, leaf.names, leaf.lengths
+  -- in its size at once: growing to that of a list costs more than filling it
+  local slots = leaf.blank and { unpack(leaf.blank) } or {}
   for i = 1, place do slots[i] = given[i] end
   for i = 1, #names do
     local value, places = keys[names[i]], lengths[i]
@@ -182,7 +184,12 @@ local function remember_filter(q, keys, found)
   end
   local names = template.sorted(q.shape.context, keys)
   for i, name in ipairs(names) do lengths[i] = lengths[name] or false end
-  known[LEAF] = { shape = found.shape, names = names, lengths = lengths }
+  local blank
+  if found.shape.count > 8 and found.shape.count <= 200 then
+    blank = {}
+    for i = 1, found.shape.count do blank[i] = false end
+  end
+  known[LEAF] = { shape = found.shape, names = names, lengths = lengths, blank = blank }
 end
 
 local function conditions_of(where, ...)
@@ -331,11 +338,16 @@ end
 
 --- With the key as order if there is no other, so that "first" has a meaning.
 function query.by_key(q)
-  if query.is_ordered(q) or q.shape.output ~= "objects" then return q end
-  local names = {}
-  for i, field in ipairs(q.model.key) do names[i] = field.attribute end
-  local found = ordered(q, names, #names)
-  return q.shape.reversed and methods.reverse(found) or found
+  local from = q.shape
+  if query.is_ordered(q) or from.output ~= "objects" then return q end
+  local to = from.next.by_key
+  if not to then
+    local names = {}
+    for i, field in ipairs(q.model.key) do names[i] = field.attribute end
+    local found = ordered(q, names, #names)
+    to = shape_room.follow(from, "by_key", (from.reversed and methods.reverse(found) or found).shape)
+  end
+  return derived(q, to, q.slots)
 end
 
 --- Whether an order was asked for, or is the entity's own.
