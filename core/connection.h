@@ -40,7 +40,8 @@ mp_connstate mp_connection_state(const mp_connection *conn);
 mp_txstatus mp_connection_txstatus(const mp_connection *conn);
 bool mp_connection_settled(const mp_connection *conn); /* nothing queued or active either */
 bool mp_connection_tainted(const mp_connection *conn);
-void mp_connection_adopt(mp_connection *conn); /* its state is now how it begins; only when settled */
+void mp_connection_adopt(
+    mp_connection *conn); /* its state is now how it begins; only when settled */
 bool mp_connection_busy(const mp_connection *conn); /* something queued or active */
 
 void mp_connection_close(mp_connection *conn); /* twice is fine; closed is called once */

@@ -29,7 +29,7 @@ typedef struct mp_slot {
   mp_gateplace place;  /* the gate that a hold left us, until the connection is clean */
   bool reads;          /* counts in pool->reader_n */
   bool doomed, rolled_back, was_reset;
-  bool restored; /* reset since it was last held: what on_connect did is undone */
+  bool restored;     /* reset since it was last held: what on_connect did is undone */
   mp_request *chore; /* a rollback or reset of ours that runs */
   uint64_t turn;     /* the pool's count when connecting began */
   uint64_t idle_ns, expires_ns, use_n;

@@ -522,8 +522,9 @@ static const char *version(void)
   {                                                                                                \
     .name = its_name, .caps = its_caps, .open = open_session, .step = step, .submit = submit,      \
     .cancel = cancel, .more = more, .depth = depth, .txstatus = txstatus, .settled = settled,      \
-    .tainted = tainted, .adopt = adopt, .begin_sql = begin_sql, .close = close_session, .free = free_session,      \
-    .identity = identity, .max_sessions = max_sessions, .check = check, .version = version         \
+    .tainted = tainted, .adopt = adopt, .begin_sql = begin_sql, .close = close_session,            \
+    .free = free_session, .identity = identity, .max_sessions = max_sessions, .check = check,      \
+    .version = version                                                                             \
   }
 
 const mp_backend mp_backend_fake = FAKE("fake", MP_CAP_PIPELINE | MP_CAP_INTERLEAVE);

@@ -11,7 +11,7 @@
 #define FIRST_CELLS 32 /* a power of two */
 #define FIRST_SHIFT 5
 #define FIRST_TEXT 176
-#define BLOCK_N 28 /* 64 GB of cells */
+#define BLOCK_N 28   /* 64 GB of cells */
 #define AT_HAND 1032 /* bytes: freed blocks up to here malloc keeps at hand for a thread */
 
 struct mp_sqlite_columns {

@@ -55,7 +55,7 @@ function core.set_error_maker(fn) end
 --- For acquire: whether the connection is fresh. For a timer, ping, close, transaction statement: true. On failure: nil, error.
 ---@param id op
 function core.take(id) end
----@return boolean  whether its answer (or a stream's chunk) is there
+---@return boolean done, boolean well  whether its answer (or a stream's chunk) is there; whether it is no failure
 ---@param id op
 function core.done(id) end
 --- Stop it: it ends with the given kind ("cancelled" or "timeout") if it was stopped in time. It still has to be taken or forgotten.

@@ -276,8 +276,11 @@ static int op_take(lua_State *L)
 
 static int op_done(lua_State *L)
 {
-  lua_pushboolean(L, lmp_check_op(L, 1)->state == LMP_READY);
-  return 1;
+  const lmp_op *op = lmp_check_op(L, 1);
+  mp_error room;
+  lua_pushboolean(L, op->state == LMP_READY);
+  lua_pushboolean(L, op->state == LMP_READY && lmp_op_error(op, &room) == NULL);
+  return 2;
 }
 
 static int op_cancel(lua_State *L)

@@ -273,7 +273,7 @@ databases.each("an object", function(open)
     local function rows(first)
       local list = {}
       for i = first, first + 9 do
-        list[#list + 1] = { id = i % 3 == 0 and 1000 + i or nil, name = "n" .. i,
+        list[#list + 1] = { id = i % 3 == 0 and 1000 * i or nil, name = "n" .. i,
           email = i % 2 == 0 and "e" .. i or mp.null, age = i }
       end
       return list
@@ -287,7 +287,7 @@ databases.each("an object", function(open)
       local one = Author:get{ name = "n" .. i }
       assert.equal(i % 2 == 0 and "e" .. i or nil, one.email)
       assert.equal(i, one.age)
-      assert.equal(i % 3 == 0, one.id == 1000 + i)
+      assert.equal(i % 3 == 0, one.id == 1000 * i)
     end
     local err = raises("validation", Author.bulk_create, Author, { { name = "x" }, { name = "y", age = "old" } })
     assert.equal(2, err.row)

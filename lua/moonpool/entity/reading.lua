@@ -16,7 +16,7 @@ local tree = require "moonpool.tree"
 local vocabulary = require "moonpool.vocabulary"
 
 local methods = query_set.methods
-local null, select, type = core.null, select, type
+local select, type = select, type
 local run, options_of = statement.run, loading.options
 
 local place_of = loading.place_of
@@ -79,7 +79,7 @@ end
 function methods:get(key, ...)
   if select("#", ...) > 0 then
     return bad("get takes one key or one table of conditions")
-  elseif key == nil or key == null then
+  elseif key == nil or key == core.null then
     return bad("get(nil): a key is never NULL; use first() for any row")
   end
   local conditions = type(key) == "table" and not object.is(key) and key

@@ -106,8 +106,8 @@ local function key_comes_free(context, live)
     end
   end
   for waiter in pairs(waiters[key] or {}) do
-    if waiter ~= context and is_granted(waiter) then
-      return true
+    if waiter ~= context and is_granted(waiter) and select(2, done(waiter.waits)) then
+      return true -- it has one, and is live; who was refused frees nothing
     end
   end
   return false
