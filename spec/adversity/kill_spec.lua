@@ -26,7 +26,7 @@ local expected = {
 
 local CHANCE = setmetatable({}, { __tostring = function() return "chance" end })
 
-local function new_world(db, seed)
+local function new_world(db)
   local world = { db = db, tokens = 0, committed = {}, maybe = {}, unexpected = {}, tasks = {}, kinds = {} }
 
   function world.token()
@@ -53,7 +53,6 @@ local function new_world(db, seed)
     end
   end
 
-  world.seed = seed
   return world
 end
 
@@ -292,12 +291,12 @@ local function broken(world, db)
   return found
 end
 
-local function run(database, seed)
+local function run(database, seed, spoil)
   local random = chance(seed)
   local listener = random(3) == 1 and chance(seed + 1)
   local set_up = chance(seed + 2)
   local db, remove, path = database.open{
-    pool = { max = random(4), timeout = 2 },
+    pool = { max = random(4), timeout = 0.25 },
     on_connect = random(3) == 1 and function(conn)
       conn:fetch_val("select 1")
       mp.sleep(0)
@@ -311,7 +310,10 @@ local function run(database, seed)
       break
     end
   end
-  local world = new_world(db, seed)
+  local world = new_world(db)
+  if spoil then
+    spoil(db)
+  end
   if listener then
     db:on("query", function()
       if listener(40) == 1 then
@@ -333,7 +335,7 @@ local function run(database, seed)
       db:close{ drain = random(3) / 1000 }
     end
     for _, task in ipairs(world.tasks) do
-      local ok, err = pcall(mp.timeout, 20, task.wait, task)
+      local ok, err = pcall(mp.timeout, 60, task.wait, task)
       if not ok then
         world.met(err)
         assert(not task.status:find "ing", "a task hangs:\n" .. task:stack())
@@ -367,7 +369,36 @@ local function run(database, seed)
   return world, found
 end
 
+-- Blocks that keep what they have written, whatever happens in them.
+local function without_rollback(db)
+  function db.atomic(_, fn)
+    local tx, kept = { on_rollback = function() end }, {}
+    function tx.on_commit(_, hook)
+      kept[#kept + 1] = hook
+    end
+    function tx.rollback()
+      error(CHANCE, 0)
+    end
+    function tx.savepoint()
+      return { rollback = function() end }
+    end
+    fn(tx)
+    for _, hook in ipairs(kept) do
+      hook()
+    end
+  end
+end
+
 describe("a program that is killed at chance points", function()
+  it("notices blocks that do not undo what they did", function()
+    local noticed = 0
+    for seed = 1, 5 do
+      local _, found = run(databases.file, seed, without_rollback)
+      noticed = noticed + #found
+    end
+    assert.truthy(noticed > 0)
+  end)
+
   for _, database in ipairs(databases.list) do
     it("keeps whole what it committed, and leaves nothing behind (" .. database.name .. ")", function()
       local first = tonumber(os.getenv("MOONPOOL_SEED")) or os.time()

@@ -83,6 +83,7 @@ function stream.open(database, lease, sql, access, params, n, options, decode, a
   holding.watch(task, parts)
   return setmetatable({
     database = database, task = task, sql = sql, parts = parts,
+    request = { access = access, params = params, n = n, options = options, attempt = 1 },
     decode = decode, a = a, b = b, c = c,
     rows = {}, at = 0, count = 0,
     record = database.observers and event.start(database, sql, n) or nil,
@@ -91,6 +92,28 @@ function stream.open(database, lease, sql, access, params, n, options, decode, a
       give_back(parts, true)
     end),
   }, Stream)
+end
+
+-- Nothing of it was sent: run it on another connection, as the option retry says. False: that is not to be.
+local function again(self, problem)
+  local parts, database, request = self.parts, self.database, self.request
+  local pause = parts.held and not self.asked and holding.pause(database, problem, request.attempt)
+  if not pause then
+    return false
+  end
+  request.attempt = request.attempt + 1
+  holding.release(database, parts.lease)
+  local ok, err = pcall(function()
+    runtime.sleep(pause)
+    parts.lease = holding.acquire(database, request.access or "read")
+    holding.hold(database, parts.lease, request.access or "read", "a stream")
+    parts.op = parts.lease:stream(self.sql, request.access, request.params, request.n, request.options)
+  end)
+  if not ok then
+    finish(self, false, err)
+    return error(err, 0)
+  end
+  return true
 end
 
 -- The next chunk's first row; nil at the end.
@@ -112,7 +135,9 @@ local function advance(self)
     return error(err, 0)
   end
   local rows, problem = self.decode(parts.op, self.a, self.b, self.c)
-  if not rows then
+  if not rows and problem and again(self, problem) then
+    return advance(self)
+  elseif not rows then
     self.ended = true
     local failure = problem and statement.fail(self.database, self.sql, problem)
     if failure and parts.frame then

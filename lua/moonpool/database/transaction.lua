@@ -77,6 +77,33 @@ local function nested(held, task, options)
   }, Frame)
 end
 
+-- A connection with a transaction begun on it: another one where the first was lost before BEGIN was sent.
+local function start(frame, access, deferrable)
+  local database = frame.database
+  local attempt = 1
+  while true do
+    local lease = holding.acquire(database, access)
+    frame.lease = lease
+    local ok, problem, record = pcall(function()
+      return control(frame, "BEGIN", lease:begin(frame.isolation, frame.read_only, deferrable))
+    end)
+    if ok and not problem then
+      return record
+    end
+    lease:release()
+    if not ok then
+      return error(problem, 0)
+    end
+    tell(frame, record)
+    local pause = holding.pause(database, problem, attempt)
+    if not pause then
+      return holding.fail(problem)
+    end
+    attempt = attempt + 1
+    runtime.sleep(pause)
+  end
+end
+
 --- Open a transaction of the calling task, or a savepoint where it has one on that database.
 ---@param options {isolation: string?, read_only: boolean?, deferrable: boolean?, durable: boolean?}?
 ---@return moonpool.frame
@@ -105,24 +132,12 @@ function transaction.begin(database, options)
       holding.guard(database, task)
     end
     local access = options and options.read_only and "read" or "write"
-    local lease = holding.acquire(database, access)
-    frame = setmetatable({ database = database, task = task, lease = lease, level = 0 }, Frame)
+    frame = setmetatable({ database = database, task = task, level = 0 }, Frame)
     if options then
       frame.isolation, frame.read_only = options.isolation, options.read_only
     end
-    local ok
-    ok, problem, record = pcall(function()
-      return control(frame, "BEGIN", lease:begin(frame.isolation, frame.read_only, options and options.deferrable))
-    end)
-    if not ok or problem then
-      lease:release()
-      if ok then
-        tell(frame, record)
-        return holding.fail(problem)
-      end
-      return error(problem, 0)
-    end
-    holding.hold(database, lease, access, "a transaction")
+    record = start(frame, access, options and options.deferrable)
+    holding.hold(database, frame.lease, access, "a transaction")
     holding.watch(task, frame)
     held = holding.open(database, task)
   end
