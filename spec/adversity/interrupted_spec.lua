@@ -2,6 +2,7 @@
 -- worst moment, generators that nobody finishes, listeners that raise. The next one finds everything in order.
 
 local mp = require "moonpool"
+local core = require "moonpool.core"
 local databases = require "spec.support.databases"
 local raises = databases.raises
 
@@ -218,7 +219,20 @@ describe("a wait that would never end", function()
     db:close()
   end))
 
-  it("is not seen where a lost connection was collected", in_time(function()
+  it("is not seen where the connection that a task still has was lost", in_time(function()
+    core.fake("lost_held", "insert -> lost\nselect 1 -> columns one:int; row 1")
+    local db = mp.open { dialect = "fake", database = "lost_held", pool = { max = 1, timeout = 100 } }
+    raises("connection_lost", db.atomic, db, function()
+      mp.try(db.execute, db, "insert")
+      local first, second = mp.spawn(db.fetch_val, db, "select 1"), mp.spawn(db.fetch_val, db, "select 1")
+      assert.equal(1, second:wait())
+      assert.equal(1, first:wait())
+    end)
+    db:close()
+    core.fake("lost_held", nil)
+  end))
+
+  it("is not seen where a connection that nobody closed was collected", in_time(function()
     local db, remove = databases.memory.open { pool = LONG }
     db:connect()
     collectgarbage()

@@ -28,11 +28,27 @@ local function name_of(task)
   return task.number == 0 and "the main chunk" or "task " .. task.number
 end
 
+-- How many hold, or ask for, a connection, in all databases that share the tally. A connection that was lost, or taken away by
+-- close, is held by nobody: whoever had it learns that when it uses it, and recount when somebody would wait for it.
+local function new_tally()
+  local tally = { held = 0, users = setmetatable({}, { __mode = "k" }) }
+  function tally.recount()
+    for database in pairs(tally.users) do
+      for lease in pairs(database.holds) do
+        if lease:over() then
+          holding.unhold(database, lease)
+        end
+      end
+    end
+  end
+  return tally
+end
+
 --- What a database's holders and waiters are counted by. A writer of a file holds the file's one writing place and the
 --- connection that is kept for it; with a single connection everybody waits for that one.
 function holding.prepare(database)
   local pool, path = database.options.pool, database.options.database
-  database.tally = { held = 0 }
+  database.tally = new_tally()
   database.readers = key((pool.max == 1 and "the connection to " or "a connection to ") .. tostring(database))
   database.readers_max = pool.max
   database.writer = database.readers
@@ -42,12 +58,15 @@ function holding.prepare(database)
     database.readers_max, database.writers_max = 1, 1
   elseif database.dialect == "sqlite" and pool.max > 1 then
     path = path:gsub("^%./+", "")
-    local file = files[path] or { writer = key("the writer of " .. tostring(database)), held = 0 }
+    local file = files[path] or new_tally()
     files[path], database.tally = file, file
+    file.writer = file.writer or key("the writer of " .. tostring(database))
     database.writer, database.writers_max = file.writer, 1
     database.readers_max = pool.max - 1
   end
   database.holds = setmetatable({}, { __mode = "k" })
+  database.tally.users[database] = true
+  database.readers.recount, database.writer.recount = database.tally.recount, database.tally.recount
 end
 
 -- Raise what the core answered, as an error object.

@@ -63,12 +63,15 @@ end
 
 -- ---- the graph ----
 
--- Calls see(other) for each context that this one's progress may depend on.
+local NONE = {}
+
+-- Calls see(other) for each context that this one's progress may depend on. Who waits for the same key is not among
+-- them: that frees nothing, and there may be tens of thousands.
 local function each_dependency(context, see)
   if context.waits_task then
     see(context.waits_task)
   end
-  for task in pairs(context.waits_tasks or {}) do
+  for task in pairs(context.waits_tasks or NONE) do
     see(task)
   end
   if context.waits_group then
@@ -78,14 +81,9 @@ local function each_dependency(context, see)
       end
     end
   end
-  local key = context.waits_key
-  if key ~= nil then
-    for holder in pairs(held[key] and held[key].by or {}) do
-      see(holder)
-    end
-    for waiter in pairs(waiters[key] or {}) do
-      see(waiter)
-    end
+  local of_key = context.waits_key ~= nil and held[context.waits_key]
+  for holder in pairs(of_key and of_key.by or NONE) do
+    see(holder)
   end
 end
 
@@ -94,20 +92,29 @@ local function is_granted(context)
   return context.waits and context.waits ~= PARKED and done(context.waits)
 end
 
-local function key_comes_free(context, live)
-  local key = context.waits_key
-  local of_key = held[key]
-  if of_key == nil or of_key.n < context.waits_limit then
-    return true
-  end
-  for holder in pairs(of_key.by) do
-    if live[holder] then
+-- Has somebody been given the key who has not run since, and is not counted as its holder yet? Who was refused frees nothing.
+local function is_on_its_way(key)
+  for waiter in pairs(waiters[key] or NONE) do
+    if is_granted(waiter) and select(2, done(waiter.waits)) then
       return true
     end
   end
-  for waiter in pairs(waiters[key] or {}) do
-    if waiter ~= context and is_granted(waiter) and select(2, done(waiter.waits)) then
-      return true -- it has one, and is live; who was refused frees nothing
+  return false
+end
+
+-- Fewer hold it than may: those who have it hold it for one statement only, and that ends.
+local function has_room(context)
+  local of_key = held[context.waits_key]
+  return of_key == nil or of_key.n < context.waits_limit
+end
+
+local function key_comes_free(context, live)
+  if has_room(context) or live[context.waits_key] then
+    return true
+  end
+  for holder in pairs(held[context.waits_key].by) do
+    if live[holder] then
+      return true
     end
   end
   return false
@@ -122,6 +129,7 @@ local function all_live(context, live)
   return true
 end
 
+-- Does it go on, given the contexts and keys that do?
 local function progresses(context, live)
   if context.ended or not context.waits or is_granted(context) then
     return true
@@ -135,12 +143,14 @@ local function progresses(context, live)
   return true -- a timer, a statement: the loop wakes it
 end
 
-local NONE = {}
-
--- The cheap answer first: one that holds the key just works. With thousands of waiters the graph is large.
-local function holder_works(context)
-  local of_key = context.waits_key ~= nil and held[context.waits_key]
-  for holder in pairs(of_key and of_key.by or NONE) do
+-- The cheap answer first, which is nearly always right: there is room, or one that holds the key just works.
+local function is_simple(context)
+  if context.waits_key == nil then
+    return false
+  elseif has_room(context) then
+    return true
+  end
+  for holder in pairs(held[context.waits_key].by) do
     if holder ~= context and not holder.waits_key and progresses(holder, NONE) then
       return true
     end
@@ -148,11 +158,8 @@ local function holder_works(context)
   return false
 end
 
--- The contexts that can never go on if this one waits, it first; nil when it will be woken.
-local function find_stuck(context)
-  if holder_works(context) then
-    return nil
-  end
+-- This context and all whose progress its own may depend on.
+local function reach(context)
   local seen, all = { [context] = true }, { context }
   local function see(other)
     if not seen[other] then
@@ -165,18 +172,40 @@ local function find_stuck(context)
     each_dependency(all[at], see)
     at = at + 1
   end
-  local live = {}
+  return all
+end
+
+-- Adds to live those of all that go on, until nothing changes or the first of them does.
+local function spread(all, live)
   local changed = true
-  while changed do
+  while changed and not live[all[1]] do
     changed = false
-    for _, other in ipairs(all) do
-      if not live[other] and progresses(other, live) then
-        live[other], changed = true, true
+    for _, context in ipairs(all) do
+      if not live[context] and progresses(context, live) then
+        live[context], changed = true, true
       end
     end
-    if live[context] then
-      return nil
+  end
+  return live[all[1]]
+end
+
+-- The contexts that can never go on if this one waits, it first; nil when it will be woken.
+local function find_stuck(context)
+  if is_simple(context) then
+    return nil
+  end
+  local all, live = reach(context), {}
+  if spread(all, live) then
+    return nil
+  end
+  for _, other in ipairs(all) do
+    local key = other.waits_key
+    if key ~= nil and live[key] == nil then
+      live[key] = is_on_its_way(key)
     end
+  end
+  if spread(all, live) then
+    return nil
   end
   local stuck = {}
   for _, other in ipairs(all) do
@@ -225,6 +254,19 @@ end
 
 -- ---- waiting with the check ----
 
+-- A key may have a function recount, for holders that have lost what they hold and do not know yet.
+local function recount(stuck)
+  local counted = false
+  for _, context in ipairs(stuck) do
+    local key = context.waits_key
+    if key ~= nil and key.recount then
+      key.recount()
+      counted = true
+    end
+  end
+  return counted
+end
+
 local function clear(context)
   context.waits_task, context.waits_tasks, context.waits_key, context.waits_limit = nil, nil, nil, nil
   context.waits_what = nil
@@ -235,6 +277,9 @@ end
 function holders.check(context)
   context.waits = PARKED
   local stuck = find_stuck(context)
+  if stuck and recount(stuck) then
+    stuck = find_stuck(context)
+  end
   context.waits = false
   if stuck then
     local ok, err = pcall(raise_deadlock, stuck)
