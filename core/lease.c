@@ -341,6 +341,8 @@ static void leave_gate(mp_lease *lease)
 {
   if (!lease->pass.inside || lease->tx.state != MP_TXS_NONE || lease->chore != NULL)
     return;
+  if (lease->at_gate)
+    return; /* it is for the next request, which has not heard yet that it is inside */
   for (mp_list *node = lease->running.next; node != &lease->running; node = node->next)
     if (mp_container_of(node, mp_request, holder_node)->access == MP_ACCESS_WRITE)
       return; /* a stream that writes */

@@ -212,6 +212,25 @@ describe("a wait that would never end", function()
     remove()
   end))
 
+  it("is found in a shield, behind a task that was cancelled and waits for the shield", in_time(function()
+    local db, remove = databases.memory.open { pool = LONG }
+    local found
+    local holder
+    holder = mp.spawn(function()
+      local conn <close> = db:connect()
+      mp.gather(function()
+        mp.shield(function()
+          holder:cancel()
+          found = select(2, pcall(db.fetch_val, db, "select 1"))
+        end)
+      end)
+      return conn
+    end)
+    raises("cancelled", holder.wait, holder)
+    assert.equal("pool_deadlock", found.kind)
+    remove()
+  end))
+
   it("is found in an on_connect that uses the database instead of its connection", in_time(function()
     local db
     db = mp.open("sqlite::memory:", { pool = LONG, on_connect = function() db:fetch_val("select 1") end })

@@ -338,7 +338,7 @@ local function run(database, seed, spoil)
       local ok, err = pcall(mp.timeout, 60, task.wait, task)
       if not ok then
         world.met(err)
-        assert(not task.status:find "ing", "a task hangs:\n" .. task:stack())
+        assert(not task.status:find "ing", "a task hangs: " .. tostring(err) .. "\n" .. task:stack())
       end
     end
   end)

@@ -303,6 +303,27 @@ static void a_read_lease_takes_the_gate_for_each_write(void **state)
   close_pool(pool);
 }
 
+static void a_stream_that_ends_leaves_the_gate_to_the_write_behind_it(void **state)
+{
+  owner a;
+  ask stream, write;
+  (void)state;
+  open_pool("fake_file", "insert -> affected 1\nselect n -> columns n:int; row # *500", 4);
+  lease_one(&a, MP_ACCESS_READ);
+  mp_lease_submit(&a.lease, ask_for(&stream, MP_OP_STREAM, "select n"));
+  run_until(&stream.chunk_n, 1);
+  mp_lease_more(&a.lease, stream.req);
+  mp_lease_cancel(&a.lease, stream.req, MP_E_CANCELLED);
+  ask_for(&write, MP_OP_QUERY, "insert")->access = MP_ACCESS_WRITE;
+  mp_lease_submit(&a.lease, write.req);
+  run_until(&stream.done_n, 1); /* after the write has the gate, and before it hears of that */
+  run_until(&write.done_n, 1);
+  assert_int_equal(write.req->error.kind, MP_OK);
+  ask_free(&stream);
+  ask_free(&write);
+  end(&a);
+}
+
 static void a_transaction_that_only_reads_needs_no_gate(void **state)
 {
   owner writer, reader;
@@ -575,6 +596,7 @@ int main(void)
       LEASE_TEST(a_connection_lost_inside_breaks_the_transaction),
       LEASE_TEST(the_wrong_operation_is_explained),
       LEASE_TEST(a_read_lease_takes_the_gate_for_each_write),
+      LEASE_TEST(a_stream_that_ends_leaves_the_gate_to_the_write_behind_it),
       LEASE_TEST(a_transaction_that_only_reads_needs_no_gate),
       LEASE_TEST(transactions_of_read_leases_pass_the_gate_one_by_one),
       LEASE_TEST(a_cancelled_statement_fails_the_frame),

@@ -131,11 +131,16 @@ end
 
 -- Does it go on, given the contexts and keys that do?
 local function progresses(context, live)
-  if context.ended or not context.waits or is_granted(context) then
+  local joins = context.waits_group or context.waits_tasks and not context.waits_what
+  if context.ended or is_granted(context) then
+    return true
+  elseif joins then
+    return all_live(context, live) -- also when it was woken to be cancelled: it waits until all have ended
+  elseif not context.waits then
     return true
   elseif context.waits_task then
     return live[context.waits_task]
-  elseif context.waits_tasks or context.waits_group then
+  elseif context.waits_tasks then
     return all_live(context, live)
   elseif context.waits_key ~= nil then
     return key_comes_free(context, live)
