@@ -1,81 +1,5 @@
 /* lease_test.c - a connection of one's own and its transaction, and that nothing is left of it. */
-#include "rig.h"
-
-typedef struct owner {
-  mp_lease lease;
-  int ready_n;
-} owner;
-
-static mp_pool *pool;
-
-static void lease_ready(mp_lease *lease)
-{
-  mp_container_of(lease, owner, lease)->ready_n++;
-}
-
-static void open_pool(const char *backend, const char *text, int max)
-{
-  script("db", text);
-  pool = pool_of(backend, "db", max);
-}
-
-static int teardown(void **state)
-{
-  mp_fake_forget("db");
-  return rig_teardown(state);
-}
-
-static void ask_lease(owner *o, mp_access access)
-{
-  memset(o, 0, sizeof *o);
-  mp_lease_init(&o->lease, access);
-  o->lease.on_ready = lease_ready;
-  mp_lease_acquire(&o->lease, pool);
-}
-
-static void lease_one(owner *o, mp_access access)
-{
-  ask_lease(o, access);
-  run_until(&o->ready_n, 1);
-  assert_int_equal(o->lease.hold.state, MP_HOLD_HELD);
-}
-
-static mp_status run(owner *o, const char *sql)
-{
-  ask a;
-  mp_status kind;
-  mp_lease_submit(&o->lease, ask_for(&a, MP_OP_QUERY, sql));
-  assert_int_equal(a.done_n, 0);
-  run_until(&a.done_n, 1);
-  kind = a.req->error.kind;
-  ask_free(&a);
-  return kind;
-}
-
-static mp_status run_tx(owner *o, mp_txop op, const mp_txoptions *options)
-{
-  ask a;
-  mp_status kind;
-  mp_lease_submit(&o->lease, ask_tx(&a, op, options));
-  assert_int_equal(a.done_n, 0);
-  run_until(&a.done_n, 1);
-  kind = a.req->error.kind;
-  ask_free(&a);
-  return kind;
-}
-
-static void end(owner *o)
-{
-  mp_lease_release(&o->lease);
-  mp_lease_release(&o->lease);
-  assert_true(mp_lease_gone(&o->lease));
-  memset(o, 0x5a, sizeof *o); /* nobody may look at it any more */
-  run_dry();
-  close_pool(pool);
-}
-
-static const char *const plain =
-    "insert bad -> error unique \"taken\"\ninsert -> affected 1\nselect -> affected 0";
+#include "lease_rig.h"
 
 static void a_transaction_is_sent_statement_by_statement(void **state)
 {
@@ -276,107 +200,6 @@ static void the_wrong_operation_is_explained(void **state)
 
 /* ---- the gate ---- */
 
-static void a_read_lease_takes_the_gate_for_each_write(void **state)
-{
-  owner a, b;
-  ask stream;
-  (void)state;
-  open_pool("fake_file",
-            "insert -> affected 1\nselect n -> columns n:int; row # *500\nselect -> affected 0", 4);
-  lease_one(&a, MP_ACCESS_READ);
-  lease_one(&b, MP_ACCESS_READ);
-  mp_lease_submit(&a.lease, ask_for(&stream, MP_OP_STREAM, "select n"));
-  run_until(&stream.chunk_n, 1);
-  assert_int_equal(run(&a, "insert"),
-                   MP_OK); /* beside a stream that reads, and found out by the backend */
-  assert_false(mp_pool_would_wait(pool, MP_ACCESS_WRITE));
-  assert_int_equal(run(&b, "insert"), MP_OK);
-  assert_int_equal(run(&b, "select"), MP_OK);
-  assert_int_equal(counts_of("db").writers_max, 1);
-  mp_lease_release(&b.lease);
-  mp_lease_release(&a.lease);
-  assert_false(mp_lease_gone(&a.lease));
-  run_until(&stream.done_n, 1);
-  assert_int_equal(stream.req->error.kind, MP_E_CANCELLED);
-  assert_true(mp_lease_gone(&a.lease));
-  ask_free(&stream);
-  close_pool(pool);
-}
-
-static void a_stream_that_ends_leaves_the_gate_to_the_write_behind_it(void **state)
-{
-  owner a;
-  ask stream, write;
-  (void)state;
-  open_pool("fake_file", "insert -> affected 1\nselect n -> columns n:int; row # *500", 4);
-  lease_one(&a, MP_ACCESS_READ);
-  mp_lease_submit(&a.lease, ask_for(&stream, MP_OP_STREAM, "select n"));
-  run_until(&stream.chunk_n, 1);
-  mp_lease_more(&a.lease, stream.req);
-  mp_lease_cancel(&a.lease, stream.req, MP_E_CANCELLED);
-  ask_for(&write, MP_OP_QUERY, "insert")->access = MP_ACCESS_WRITE;
-  mp_lease_submit(&a.lease, write.req);
-  run_until(&stream.done_n, 1); /* after the write has the gate, and before it hears of that */
-  run_until(&write.done_n, 1);
-  assert_int_equal(write.req->error.kind, MP_OK);
-  ask_free(&stream);
-  ask_free(&write);
-  end(&a);
-}
-
-static void a_transaction_that_only_reads_needs_no_gate(void **state)
-{
-  owner writer, reader;
-  mp_txoptions read_only = {.read_only = true};
-  (void)state;
-  open_pool("fake_file", plain, 3);
-  lease_one(&writer, MP_ACCESS_WRITE);
-  lease_one(&reader, MP_ACCESS_READ);
-  assert_int_equal(run_tx(&writer, MP_TXO_BEGIN, NULL), MP_OK);
-  assert_int_equal(run_tx(&reader, MP_TXO_BEGIN, &read_only), MP_OK);
-  assert_int_equal(run(&reader, "select"), MP_OK);
-  assert_int_equal(run_tx(&reader, MP_TXO_COMMIT, NULL), MP_OK);
-  assert_int_equal(run_tx(&writer, MP_TXO_COMMIT, NULL), MP_OK);
-  assert_string_equal(asked_text("db"), "BEGIN IMMEDIATE; BEGIN; select; COMMIT; COMMIT");
-  mp_lease_release(&writer.lease);
-  end(&reader);
-}
-
-static void transactions_of_read_leases_pass_the_gate_one_by_one(void **state)
-{
-  owner a, b;
-  ask begin_a, begin_b, late;
-  (void)state;
-  open_pool("fake_file", plain, 3);
-  lease_one(&a, MP_ACCESS_READ);
-  lease_one(&b, MP_ACCESS_READ);
-  mp_lease_submit(&a.lease, ask_tx(&begin_a, MP_TXO_BEGIN, NULL));
-  mp_lease_submit(&b.lease, ask_tx(&begin_b, MP_TXO_BEGIN, NULL));
-  run_until(&begin_a.done_n, 1);
-  turn(10);
-  assert_int_equal(begin_b.done_n, 0);
-  mp_lease_cancel(&b.lease, begin_b.req, MP_E_CANCELLED); /* while it waits for the gate */
-  run_until(&begin_b.done_n, 1);
-  assert_int_equal(begin_b.req->error.kind, MP_E_CANCELLED);
-  ask_tx(&late, MP_TXO_BEGIN, NULL)->deadline_ns = mp_clock_ns() + 10 * MS;
-  mp_lease_submit(&b.lease, late.req);
-  run_until(&late.done_n, 1);
-  assert_int_equal(late.req->error.kind, MP_E_BUSY);
-  assert_int_equal(late.req->error.retryable, MP_RETRY_TRANSACTION);
-  ask_free(&begin_b);
-  mp_lease_submit(&b.lease, ask_tx(&begin_b, MP_TXO_BEGIN, NULL));
-  turn(5);
-  mp_lease_release(&a.lease); /* with its transaction open */
-  run_until(&begin_b.done_n, 1);
-  assert_int_equal(begin_b.req->error.kind, MP_OK);
-  assert_string_equal(asked_text("db"), "BEGIN IMMEDIATE; ROLLBACK; BEGIN IMMEDIATE");
-  assert_int_equal(counts_of("db").writers_max, 1);
-  ask_free(&begin_a);
-  ask_free(&begin_b);
-  ask_free(&late);
-  end(&b);
-}
-
 /* ---- cancelling and releasing ---- */
 
 static void a_cancelled_statement_fails_the_frame(void **state)
@@ -559,29 +382,6 @@ static void a_connection_that_an_error_spoiled_is_not_used_again(void **state)
   close_pool(pool);
 }
 
-static void a_transaction_begun_by_hand_keeps_the_gate_and_is_rolled_back(void **state)
-{
-  owner o;
-  ask w;
-  (void)state;
-  open_pool("fake_file", "begin -> affected 0\ninsert -> affected 1", 3);
-  lease_one(&o, MP_ACCESS_READ);
-  ask_for(&w, MP_OP_QUERY, "begin immediate")->access = MP_ACCESS_WRITE;
-  mp_lease_submit(&o.lease, w.req);
-  run_until(&w.done_n, 1);
-  ask_free(&w);
-  assert_true(mp_pool_would_wait(pool, MP_ACCESS_WRITE));
-  mp_pool_submit(pool, ask_for(&w, MP_OP_QUERY, "insert"));
-  mp_lease_release(&o.lease);
-  run_until(&w.done_n, 1);
-  assert_string_equal(asked_text("db"), "begin immediate; ROLLBACK; insert");
-  assert_int_equal(counts_of("db").writers_max, 1);
-  ask_free(&w);
-  close_pool(pool);
-}
-
-#define LEASE_TEST(f) cmocka_unit_test_setup_teardown(f, rig_setup, teardown)
-
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -595,10 +395,6 @@ int main(void)
       LEASE_TEST(a_lost_commit_is_unknown),
       LEASE_TEST(a_connection_lost_inside_breaks_the_transaction),
       LEASE_TEST(the_wrong_operation_is_explained),
-      LEASE_TEST(a_read_lease_takes_the_gate_for_each_write),
-      LEASE_TEST(a_stream_that_ends_leaves_the_gate_to_the_write_behind_it),
-      LEASE_TEST(a_transaction_that_only_reads_needs_no_gate),
-      LEASE_TEST(transactions_of_read_leases_pass_the_gate_one_by_one),
       LEASE_TEST(a_cancelled_statement_fails_the_frame),
       LEASE_TEST(a_commit_on_its_way_is_not_cancelled),
       LEASE_TEST(releasing_answers_everything_and_cleans_up_behind),
@@ -608,7 +404,6 @@ int main(void)
       LEASE_TEST(a_refused_lease_says_why),
       LEASE_TEST(a_revoked_lease_is_stale_and_its_work_cancelled),
       LEASE_TEST(a_connection_that_an_error_spoiled_is_not_used_again),
-      LEASE_TEST(a_transaction_begun_by_hand_keeps_the_gate_and_is_rolled_back),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
