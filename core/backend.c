@@ -5,9 +5,8 @@
 #include <string.h>
 
 static const mp_backend *const backends[] = {
-    &mp_backend_sqlite,
-    &mp_backend_fake,
-    &mp_backend_fake_file,
+    &mp_backend_sqlite, &mp_backend_postgres,  &mp_backend_mariadb,
+    &mp_backend_fake,   &mp_backend_fake_file,
 };
 
 const mp_backend *mp_backend_find(const char *name)

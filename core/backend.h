@@ -48,6 +48,7 @@ typedef struct mp_wants {
   bool fd_changed; /* the socket is a new one, also if the number is the same */
   bool read, write;
   bool work;         /* a thread of its own is busy and will call wake */
+  bool kill;         /* stop what it runs from another connection: told once, answered by killed */
   uint64_t timer_ns; /* call step at this time (uv_hrtime clock); 0: no timer */
 } mp_wants;
 
@@ -95,6 +96,12 @@ struct mp_backend {
   ** (server quiet, channel done, barrier passed) settled() is false. Twice is fine. */
   void (*cancel)(mp_session *session, mp_request *req);
 
+  /* For sessions that want that (wants.kill), others have NULL. fill_kill writes the statement that, run on another session of the
+  ** same config, stops what this one runs (sql and params, in the request's arena); false: out of memory. killed: it ran,
+  ** or could not be run. Nothing is asked for again before that. */
+  bool (*fill_kill)(const mp_session *session, mp_request *req);
+  void (*killed)(mp_session *session, bool ran);
+
   /* Deliver the next chunk of a stream that stands still. */
   void (*more)(mp_session *session, mp_request *req);
 
@@ -113,9 +120,12 @@ struct mp_backend {
   void (*adopt)(mp_session *session);
 
   /* The text that begins a transaction, NUL-terminated; false and *err (unsupported) when the database
-  ** cannot keep an option. write: a block that may write. More than one statement is not allowed. */
+  ** cannot keep an option. write: a block that may write. A backend that needs two separates them by "; " and sends both. */
   bool (*begin_sql)(const mp_config *config, const mp_txoptions *options, bool write,
                     char sql[MP_TX_SQL_MAX], mp_error *err);
+
+  /* What is done next may change the session in ways that nobody sees: it is tainted from now on. NULL: it would be seen. */
+  void (*taint)(mp_session *session);
 
   /* Close. Requests in flight end with connection_lost first. Ends in CLOSED through step. Twice is fine. */
   void (*close)(mp_session *session);
@@ -140,6 +150,8 @@ struct mp_backend {
 const mp_backend *mp_backend_find(const char *name);
 
 extern const mp_backend mp_backend_sqlite;
+extern const mp_backend mp_backend_postgres;
+extern const mp_backend mp_backend_mariadb;
 extern const mp_backend mp_backend_fake;
 extern const mp_backend
     mp_backend_fake_file; /* the same with a single writer for each file, like SQLite */

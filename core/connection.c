@@ -74,8 +74,11 @@ static void socket_ready(uv_poll_t *handle, int status, int events)
   unsigned happened = 0;
   if (conn == NULL)
     return;
-  if (status != 0)
+  if (status != 0) {
     happened = MP_READABLE | MP_WRITABLE; /* the session finds out what is wrong when it reads */
+    conn->mask =
+        0; /* libuv has stopped the handle: it is started again if the session still wants to hear */
+  }
   if (events & (UV_READABLE | UV_DISCONNECT))
     happened |= MP_READABLE;
   if (events & UV_WRITABLE)
@@ -245,13 +248,13 @@ static void feed(mp_connection *conn)
     conn->active_n++;
     conn->backend->submit(conn->session, req);
     assert(req->state == MP_REQ_ACTIVE);
-    if (req->timeout_ns == 0 &&
+    if (req->timeout_ns == 0 && req->op != MP_OP_LISTEN && /* silence is no slowness */
         req->op != MP_OP_TX) /* those are short, and half a COMMIT helps nobody */
       req->timeout_ns = conn->config->command_timeout_ms * NS_PER_MS;
     if (req->timeout_ns == 0)
       continue;
     start_limit(conn, req);
-    if (req->op == MP_OP_STREAM) {
+    if (mp_op_streams(req->op)) {
       req->deliver = req->on_chunk;
       req->on_chunk = chunk_came;
     }
@@ -367,6 +370,19 @@ static void limit_fired(mp_timer *timer)
     mp_timer_start(conn->loop, &conn->limit, next_ns);
 }
 
+bool mp_connection_fill_kill(const mp_connection *conn, mp_request *req)
+{
+  return conn->session != NULL && conn->backend->fill_kill(conn->session, req);
+}
+
+void mp_connection_killed(mp_connection *conn, bool ran)
+{
+  if (conn->session == NULL)
+    return;
+  conn->backend->killed(conn->session, ran);
+  mp_loop_defer(conn->loop, &conn->later);
+}
+
 /* ---- the one place where things happen ---- */
 
 static void tell_quiet(mp_connection *conn)
@@ -424,6 +440,8 @@ static void advance(mp_connection *conn, unsigned events)
     return;
   }
   conn->stepping = false;
+  if (wants.kill && conn->state != MP_CONN_CONNECTING)
+    conn->events->kill(conn->owner);
   tell(conn);
   if (conn->state == MP_CONN_CLOSING) {
     if (conn->session->state == MP_SES_CLOSED && mp_list_empty(&conn->dropped))
@@ -507,6 +525,12 @@ bool mp_connection_settled(const mp_connection *conn)
 bool mp_connection_tainted(const mp_connection *conn)
 {
   return mp_connection_state(conn) == MP_CONN_READY && conn->backend->tainted(conn->session);
+}
+
+void mp_connection_taint(mp_connection *conn)
+{
+  if (mp_connection_state(conn) == MP_CONN_READY && conn->backend->taint != NULL)
+    conn->backend->taint(conn->session);
 }
 
 void mp_connection_adopt(mp_connection *conn)

@@ -17,12 +17,14 @@ typedef enum mp_connstate {
 typedef struct mp_connection mp_connection;
 
 /* Called from the loop, never inside a call of this file: ready, lost (the error; the connection is closing by
-** itself), closed (everything is over: free it), quiet (a request ended and none is left; settled may be asked). */
+** itself), closed (everything is over: free it), quiet (a request ended and none is left; settled may be asked),
+** kill (what it runs is to be stopped from another connection, which mp_connection_fill_kill says how; mp_connection_killed answers). */
 typedef struct mp_connection_events {
   void (*ready)(void *owner);
   void (*lost)(void *owner, const mp_error *error);
   void (*closed)(void *owner);
   void (*quiet)(void *owner);
+  void (*kill)(void *owner);
 } mp_connection_events;
 
 mp_status mp_connection_open(mp_connection **out, mp_loop *loop, const mp_config *config,
@@ -36,10 +38,14 @@ void mp_connection_cancel(mp_connection *conn, mp_request *req, mp_status why);
 
 void mp_connection_more(mp_connection *conn, mp_request *req);
 
+bool mp_connection_fill_kill(const mp_connection *conn, mp_request *req);
+void mp_connection_killed(mp_connection *conn, bool ran); /* fine when it is closing by now */
+
 mp_connstate mp_connection_state(const mp_connection *conn);
 mp_txstatus mp_connection_txstatus(const mp_connection *conn);
 bool mp_connection_settled(const mp_connection *conn); /* nothing queued or active either */
 bool mp_connection_tainted(const mp_connection *conn);
+void mp_connection_taint(mp_connection *conn); /* whatever is done on it from now on */
 void mp_connection_adopt(
     mp_connection *conn); /* its state is now how it begins; only when settled */
 bool mp_connection_busy(const mp_connection *conn); /* something queued or active */

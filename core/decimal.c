@@ -149,15 +149,15 @@ static bool align(const number *a, const number *b, int scale, wide *ca, wide *c
          shift(b->c, scale - b->scale, cb);
 }
 
-/* Quotient of n / d rounded half to even. d > 0 or d < 0, never 0. */
-static wide divide_even(wide n, wide d)
+/* Quotient of n / d rounded half away from zero, as the databases do. d > 0 or d < 0, never 0. */
+static wide divide_rounded(wide n, wide d)
 {
   wide q = n / d, r = n % d;
   if (r == 0)
     return q;
   /* |r| against |d| - |r|, because 2 * |r| may not fit */
   wide ar = r < 0 ? -r : r, rest = (d < 0 ? -d : d) - ar;
-  if (ar > rest || (ar == rest && (q & 1) != 0))
+  if (ar >= rest)
     q += (n < 0) == (d < 0) ? 1 : -1;
   return q;
 }
@@ -211,15 +211,15 @@ static bool big_shift(BIGNUM *big, int n, BN_CTX *ctx)
   return ok;
 }
 
-/* q = n / d rounded half to even. */
-static bool big_divide_even(BIGNUM *q, const BIGNUM *n, const BIGNUM *d, BN_CTX *ctx)
+/* q = n / d rounded half away from zero. */
+static bool big_divide_rounded(BIGNUM *q, const BIGNUM *n, const BIGNUM *d, BN_CTX *ctx)
 {
   bool minus = BN_is_negative(n) != BN_is_negative(d);
   BIGNUM *r = BN_new(), *twice = BN_new();
   bool ok = r != NULL && twice != NULL && BN_div(q, r, n, d, ctx) && BN_lshift1(twice, r);
   if (ok) {
     int order = BN_ucmp(twice, d);
-    if (order > 0 || (order == 0 && BN_is_odd(q)))
+    if (order >= 0)
       ok = minus ? BN_sub_word(q, 1) : BN_add_word(q, 1);
   }
   BN_free(r);
@@ -271,7 +271,7 @@ static mp_status big(bigop op, const mp_value *a, const mp_value *b, int scale, 
     break;
   case BIG_DIV:
     result_scale = division_scale(s);
-    ok = ok && big_shift(x, result_scale - sa + sb, ctx) && big_divide_even(z, x, y, ctx);
+    ok = ok && big_shift(x, result_scale - sa + sb, ctx) && big_divide_rounded(z, x, y, ctx);
     break;
   case BIG_IDIV:
   case BIG_MOD:
@@ -282,7 +282,7 @@ static mp_status big(bigop op, const mp_value *a, const mp_value *b, int scale, 
   case BIG_QUANTIZE:
     result_scale = scale;
     ok = ok && BN_one(y) && big_shift(scale >= sa ? x : y, abs(scale - sa), ctx) &&
-         big_divide_even(z, x, y, ctx);
+         big_divide_rounded(z, x, y, ctx);
     break;
   }
   min_scale = op == BIG_DIV ? s : result_scale;
@@ -343,7 +343,7 @@ mp_status mp_decimal_div(const mp_value *a, const mp_value *b, mp_value *out, ch
   int s = greater(x.scale, y.scale), scale = division_scale(s);
   if (!x.fits || !y.fits || !shift(x.c, scale - x.scale + y.scale, &c))
     return big(BIG_DIV, a, b, 0, out, text);
-  c = divide_even(c, y.c);
+  c = divide_rounded(c, y.c);
   for (; scale > s && c % 10 == 0; scale--)
     c /= 10;
   return store(c, scale, out, text);
@@ -403,7 +403,7 @@ mp_status mp_decimal_quantize(const mp_value *a, int scale, mp_value *out, char 
   if (x.fits && scale >= x.scale && shift(x.c, scale - x.scale, &c))
     return store(c, scale, out, text);
   if (x.fits && scale < x.scale && x.scale - scale < WIDE_DIGITS)
-    return store(divide_even(x.c, power_of_ten(x.scale - scale)), scale, out, text);
+    return store(divide_rounded(x.c, power_of_ten(x.scale - scale)), scale, out, text);
   return big(BIG_QUANTIZE, a, NULL, scale, out, text);
 }
 

@@ -24,7 +24,7 @@ mp_status mp_decimal_sub(const mp_value *a, const mp_value *b, mp_value *out, ch
 mp_status mp_decimal_mul(const mp_value *a, const mp_value *b, mp_value *out, char *text);
 
 /* Calculated to s + 6 digits behind the point, s being the greater scale of both, but at most 30
-** (or s, when that is more), rounded half to even; then zeros at the end are dropped as long as
+** (or s, when that is more), rounded half away from zero; then zeros at the end are dropped as long as
 ** more than s digits remain. 1 / 3 = 0.333333, 1.00 / 4 = 0.25, 7 / 2 = 3.5, 6.00 / 3 = 2.00 */
 mp_status mp_decimal_div(const mp_value *a, const mp_value *b, mp_value *out, char *text);
 
@@ -37,7 +37,7 @@ mp_status mp_decimal_mod(const mp_value *a, const mp_value *b, mp_value *out, ch
 mp_status mp_decimal_neg(const mp_value *a, mp_value *out, char *text);
 
 /* The same number with exactly scale (0..MP_DECIMAL_DIGITS_MAX) digits behind the point, rounded
-** half to even. */
+** half away from zero, as PostgreSQL and MariaDB do. */
 mp_status mp_decimal_quantize(const mp_value *a, int scale, mp_value *out, char *text);
 
 /* By value: 1.20 equals 1.2. Below, equal to, above zero. */

@@ -108,7 +108,7 @@ static void give(mp_lease *lease, mp_request *req)
 {
   mp_list_remove(&req->holder_node);
   mp_list_push_back(&lease->running, &req->holder_node);
-  if (req->op != MP_OP_STREAM)
+  if (!mp_op_streams(req->op))
     lease->current = req;
   mp_connection_submit(lease->hold.conn, req);
 }
@@ -166,9 +166,26 @@ static bool stream_in_the_way(const mp_lease *lease)
   return !mp_list_empty(&lease->running) && (backend->caps & MP_CAP_INTERLEAVE) == 0;
 }
 
+/* The connection of a transaction was lost while nothing ran on it: who comes next hears of that, once. */
+static bool tell_loss(mp_lease *lease, mp_request *req)
+{
+  const mp_hold *hold = &lease->hold;
+  if (lease->loss_told || hold->state != MP_HOLD_OVER || hold->error.kind != MP_E_CONNECTION_LOST ||
+      lease->tx.state == MP_TXS_NONE)
+    return false;
+  lease->loss_told = true;
+  mp_error_copy(&req->error, req->arena, &hold->error);
+  req->error.sent = false;
+  drop(lease, req);
+  return true;
+}
+
 static void send_statement(mp_lease *lease, mp_request *req)
 {
-  mp_status kind = mp_tx_may_send(&lease->tx);
+  mp_status kind;
+  if (tell_loss(lease, req))
+    return;
+  kind = mp_tx_may_send(&lease->tx);
   if (kind != MP_OK) {
     explain(lease, req, kind);
     drop(lease, req);
@@ -319,6 +336,8 @@ static void statement_ended(mp_lease *lease, mp_request *req)
     return;
   if (req->started_ns == 0 && engine != MP_TX_UNKNOWN)
     return; /* stopped before it was sent */
+  if (mp_op_streams(req->op) && req->stop == MP_E_CANCELLED && engine == MP_TX_OPEN)
+    return; /* its reader has left: no harm was done */
   tell(lease, req, mp_tx_after_statement(&lease->tx, req->error.kind, engine));
 }
 
@@ -359,6 +378,8 @@ static bool request_ended(mp_request *req)
     return true; /* it was dropped */
   if (req->error.verdict == MP_DESTROY)
     lease->destroy = true;
+  if (req->error.kind == MP_E_CONNECTION_LOST || req->error.kind == MP_E_COMMIT_UNKNOWN)
+    lease->loss_told = true;
   if (lease->over) {
     mp_list_remove(&req->holder_node);
     if (req->needs_writer)
@@ -500,6 +521,12 @@ void mp_lease_adopt(mp_lease *lease)
 {
   if (!lease->over && lease->hold.state == MP_HOLD_HELD)
     mp_connection_adopt(lease->hold.conn);
+}
+
+void mp_lease_taint(mp_lease *lease)
+{
+  if (!lease->over && lease->hold.state == MP_HOLD_HELD)
+    mp_connection_taint(lease->hold.conn);
 }
 
 void mp_lease_destroy(mp_lease *lease)

@@ -28,6 +28,7 @@ struct mp_lease {
   mp_later later;
   bool at_gate;   /* the first waiting request waits for the gate */
   bool following; /* the second statement of a transaction request runs */
+  bool loss_told; /* somebody has heard that the connection was lost */
   bool destroy;   /* an error said that the connection must not be used again */
   char text[400];
 };
@@ -59,6 +60,10 @@ void mp_lease_release(mp_lease *lease);
 /* What was done on it so far is how the connection begins (on_connect): it taints nothing, and is done again (fresh)
 ** when the connection was reset. Only when nothing runs on it. */
 void mp_lease_adopt(mp_lease *lease);
+
+/* The program has the connection in its own hands: it is brought back to how it began before anybody else gets it, whatever was
+** done, where the backend could not see that. Once HELD. */
+void mp_lease_taint(mp_lease *lease);
 
 /* Release it and close the connection, whatever its state (a failed on_connect). */
 void mp_lease_destroy(mp_lease *lease);

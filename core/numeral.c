@@ -294,3 +294,41 @@ bool mp_numeral_float(const char *s, size_t n, double *out)
   *out = d;
   return true;
 }
+
+/* ---- floats of 32 bits ---- */
+
+/* In the middle between two floats. */
+static bool is_halfway(double digits, float f)
+{
+  double next = nextafterf(f, digits > f ? INFINITY : -INFINITY);
+  return digits != f && digits - f == next - digits;
+}
+
+double mp_numeral_single(float f)
+{
+  double d = f;
+  if (!isfinite(d))
+    return d;
+  if (fabs(d) < 0x1p24) {
+    double unit = 1;
+    for (int k = 0; k <= 12; k++, unit *= 10) {
+      double digits = nearbyint(d * unit); /* exact: 24 bits times 5^k, shifted */
+      if (fabs(digits) >= 1e9)
+        break;
+      if ((float)(digits / unit) == f)
+        return digits == 0 ? d : digits / unit;
+    }
+  }
+  for (int precision = 1; precision <= 9; precision++) {
+    char text[48], *p = text;
+    double back;
+    snprintf(text, sizeof text, "%.*e", precision - 1, d);
+    while (*p != '\0' && (mp_is_digit(*p) || *p == '-' || *p == 'e' || *p == '+'))
+      p++;
+    if (*p != '\0')
+      *p = '.'; /* the locale's point */
+    if (mp_numeral_float(text, strlen(text), &back) && (float)back == f && !is_halfway(back, f))
+      return back;
+  }
+  return d;
+}

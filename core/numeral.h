@@ -33,6 +33,9 @@ bool mp_numeral_decimal(const char *s, size_t n, mp_value *out, char *text);
 ** largest. */
 bool mp_numeral_float(const char *s, size_t n, double *out);
 
+/* The double nearest to the shortest text that reads back as f: 0.1 is 0.1, not the double of its four bytes. */
+double mp_numeral_single(float f);
+
 /* i * 10^-scale with a NUL; the length, 0 for a scale above 40. */
 size_t mp_numeral_write(int64_t i, unsigned scale, char out[MP_VALUE_TEXT_MAX]);
 

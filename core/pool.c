@@ -20,7 +20,7 @@ static void check_closed(mp_pool *pool)
   mp_list closers = {&closers, &closers}, *node;
   if (!pool->closing || mp_slot_size(pool) > 0 || !mp_list_empty(&pool->errands) ||
       !mp_list_empty(&pool->dropped) || !mp_list_empty(&pool->answers) ||
-      mp_list_empty(&pool->closers))
+      mp_list_empty(&pool->closers) || !mp_control_close(pool))
     return;
   mp_timer_stop(pool->loop, &pool->drain);
   mp_loop_drop(pool->loop);
@@ -176,6 +176,8 @@ mp_status mp_pool_new(mp_pool **out, mp_loop *loop, mp_config *config, const mp_
     pool->limits.max = backend_max;
   if (pool->limits.min > pool->limits.max)
     pool->limits.min = pool->limits.max;
+  pool->shares =
+      (config->backend->caps & MP_CAP_PIPELINE) != 0 && config->pipeline && !config->pooler;
   status = use_gate(pool, err);
   if (status != MP_OK) {
     free(pool);
@@ -190,6 +192,7 @@ mp_status mp_pool_new(mp_pool **out, mp_loop *loop, mp_config *config, const mp_
   mp_list_init(&pool->dropped);
   mp_list_init(&pool->answers);
   mp_list_init(&pool->passes);
+  mp_control_init(pool);
   mp_list_init(&pool->closers);
   mp_later_init(&pool->later, run_later);
   mp_timer_init(&pool->retry, mp_slot_retry);
@@ -210,6 +213,7 @@ void mp_pool_free(mp_pool *pool)
   mp_timer_stop(pool->loop, &pool->retry);
   mp_timer_stop(pool->loop, &pool->reaper);
   mp_timer_stop(pool->loop, &pool->drain);
+  mp_timer_stop(pool->loop, &pool->control.idle);
   mp_later_cancel(&pool->later);
   mp_gate_drop(pool->gate);
   wipe_password(pool);
@@ -223,9 +227,11 @@ void mp_pool_get_stats(const mp_pool *pool, mp_pool_stats *out)
   *out = (mp_pool_stats){
       .size = mp_slot_size(pool) - pool->slot_n[MP_SLOT_CLOSING],
       .idle = pool->slot_n[MP_SLOT_IDLE],
-      .busy = pool->slot_n[MP_SLOT_HELD] + pool->slot_n[MP_SLOT_CLEANING],
+      .busy = pool->slot_n[MP_SLOT_HELD] + pool->slot_n[MP_SLOT_SHARED] +
+              pool->slot_n[MP_SLOT_CLEANING],
       .waiting = pool->gated_n + pool->writing_n + pool->waiting_n,
       .max = pool->limits.max,
+      .control = pool->control.conn != NULL ? 1 : 0,
   };
 }
 

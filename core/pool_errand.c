@@ -24,6 +24,11 @@ void mp_errand_answer(mp_pool *pool)
     mp_request_finish(mp_container_of(node, mp_request, holder_node));
 }
 
+const mp_request *mp_errand_request(const mp_hold *hold)
+{
+  return hold->on_ready == mp_errand_ready ? mp_container_of(hold, const errand, hold)->req : NULL;
+}
+
 void mp_errand_ready(mp_hold *hold)
 {
   errand *run = mp_container_of(hold, errand, hold);
@@ -69,6 +74,8 @@ static bool errand_ended(mp_request *req)
     mp_error_set(&req->error, req->arena, req->stop, "stopped before it had written anything");
   pool = run->hold.pool;
   mp_list_remove(&req->holder_node);
+  if (pool->shares)
+    mp_share_note(&run->hold, req);
   mp_pool_give_back(&run->hold,
                     req->error.verdict == MP_DESTROY || req->error.kind == MP_E_CONNECTION_LOST);
   req->holder = NULL;

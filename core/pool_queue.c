@@ -184,6 +184,20 @@ static void grant(mp_hold *hold, mp_slot *slot)
     held(hold);
 }
 
+/* One of several that share a connection. */
+static void join(mp_hold *hold, mp_slot *slot)
+{
+  end_waiting(hold, MP_HOLD_HELD);
+  slot->use_n++;
+  slot->restored = false;
+  hold->slot = slot;
+  hold->conn = slot->conn;
+  hold->since_ns = mp_loop_now_ns(hold->pool->loop);
+  hold->pool->used = true;
+  mp_share_join(slot, hold);
+  mp_errand_ready(hold);
+}
+
 static int reader_room(const mp_pool *pool)
 {
   return (pool->split ? pool->limits.max - 1 : pool->limits.max) - pool->reader_n;
@@ -210,9 +224,18 @@ void mp_pool_dispatch(mp_pool *pool)
   mp_slot *slot;
   while ((hold = first(&pool->writing)) != NULL && (slot = idle_slot(pool, true)) != NULL)
     grant(hold, slot);
-  while ((hold = first(&pool->waiting)) != NULL && reader_room(pool) > 0 &&
-         (slot = idle_slot(pool, hold->access == MP_ACCESS_WRITE)) != NULL)
-    grant(hold, slot);
+  while ((hold = first(&pool->waiting)) != NULL) {
+    bool shares = pool->shares && mp_share_may(hold);
+    slot = reader_room(pool) > 0 ? idle_slot(pool, hold->access == MP_ACCESS_WRITE) : NULL;
+    if (slot == NULL && shares)
+      slot = mp_share_find(pool);
+    if (slot == NULL)
+      break;
+    if (shares)
+      join(hold, slot);
+    else
+      grant(hold, slot);
+  }
   if (mp_pool_lacks(pool) > 0)
     mp_loop_defer(pool->loop, &pool->later);
 }
@@ -312,6 +335,10 @@ void mp_pool_give_back(mp_hold *hold, bool destroy)
     mp_pool_dispatch(pool);
     break;
   case MP_HOLD_HELD:
+    if (hold->slot->guest_n > 0) {
+      mp_share_leave(hold, destroy);
+      break;
+    }
     mp_list_remove(&hold->node); /* it may not have heard yet that it is HELD */
     slot = strip(hold);
     hold->conn = NULL;
@@ -429,5 +456,6 @@ bool mp_pool_would_wait(const mp_pool *pool, mp_access access)
     return true;
   if (pool->split)
     return !writes && pool->waiting_n >= reader_room(pool);
-  return pool->slot_n[MP_SLOT_HELD] + pool->waiting_n >= pool->limits.max;
+  return pool->slot_n[MP_SLOT_HELD] + pool->slot_n[MP_SLOT_SHARED] + pool->waiting_n >=
+         pool->limits.max;
 }

@@ -10,7 +10,7 @@
 
 #define CLEAN_MAX_NS ((uint64_t)5000000000) /* for cleaning one connection */
 #define BACKOFF_MIN_NS ((uint64_t)50000000) /* between connects that fail */
-#define BACKOFF_MAX_NS ((uint64_t)5000000000)
+#define BACKOFF_MAX_NS ((uint64_t)1000000000)
 
 static void clean(mp_slot *slot);
 
@@ -59,6 +59,7 @@ static void forget(mp_slot *slot)
 {
   mp_pool *pool = slot->pool;
   mp_timer_stop(pool->loop, &slot->timer);
+  mp_control_forget(slot);
   mp_list_remove(&slot->node);
   pool->slot_n[slot->state]--;
   if (pool->last_writer == slot)
@@ -78,6 +79,7 @@ void mp_slot_close(mp_slot *slot)
     slot->pool->reader_n--;
   slot->reads = false;
   mp_timer_stop(slot->pool->loop, &slot->timer);
+  mp_control_forget(slot);
   move(slot, MP_SLOT_CLOSING);
   if (slot->conn != NULL)
     mp_connection_close(slot->conn);
@@ -120,7 +122,7 @@ static void connect_failed(mp_pool *pool, uint64_t turn, const mp_error *error)
   told.retryable = heals(error->kind) ? MP_RETRY_CONNECT : MP_RETRY_NO;
   if (!heals(error->kind))
     mp_pool_refuse_all(pool, UINT64_MAX, &told);
-  else if (pool->slot_n[MP_SLOT_IDLE] + pool->slot_n[MP_SLOT_HELD] +
+  else if (pool->slot_n[MP_SLOT_IDLE] + pool->slot_n[MP_SLOT_HELD] + pool->slot_n[MP_SLOT_SHARED] +
                pool->slot_n[MP_SLOT_CLEANING] ==
            0)
     mp_pool_refuse_all(pool, turn,
@@ -132,8 +134,10 @@ static void slot_ready(void *owner);
 static void slot_lost(void *owner, const mp_error *error);
 static void slot_closed(void *owner);
 static void slot_quiet(void *owner);
+static void slot_kill(void *owner);
 
-static const mp_connection_events events = {slot_ready, slot_lost, slot_closed, slot_quiet};
+static const mp_connection_events events = {slot_ready, slot_lost, slot_closed, slot_quiet,
+                                            slot_kill};
 
 static void connect_slot(mp_slot *slot, const char *password)
 {
@@ -174,6 +178,8 @@ static bool open_slot(mp_pool *pool)
   slot->pool = pool;
   slot->turn = ++pool->turn;
   mp_list_init(&slot->node);
+  mp_list_init(&slot->guests);
+  mp_list_init(&slot->kill_node);
   mp_gateplace_init(&slot->place);
   mp_timer_init(&slot->timer, too_long);
   slot->state = MP_SLOT_CONNECTING;
@@ -225,6 +231,8 @@ void mp_pool_on_password(mp_pool *pool, void (*wanted)(void *owner, uint64_t tic
 void mp_pool_password_is(mp_pool *pool, uint64_t ticket, const char *password, const mp_error *err)
 {
   mp_list *list = &pool->slots[MP_SLOT_CONNECTING];
+  if (mp_control_password_is(pool, ticket, password, err != NULL))
+    return;
   for (mp_list *node = list->next; node != list; node = node->next) {
     mp_slot *slot = mp_container_of(node, mp_slot, node);
     uint64_t turn = slot->turn;
@@ -324,6 +332,19 @@ void mp_slot_hold(mp_slot *slot, mp_hold *hold)
   slot->hold = hold;
 }
 
+void mp_slot_share(mp_slot *slot)
+{
+  slot->spoilt = false;
+  move(slot, MP_SLOT_SHARED);
+}
+
+bool mp_slot_is_spent(const mp_slot *slot)
+{
+  const mp_pool *pool = slot->pool;
+  return pool->closing || (pool->limits.max_uses > 0 && slot->use_n >= pool->limits.max_uses) ||
+         (slot->expires_ns > 0 && mp_loop_now_ns(pool->loop) >= slot->expires_ns);
+}
+
 void mp_slot_take_back(mp_slot *slot, bool destroy)
 {
   const mp_pool *pool = slot->pool;
@@ -335,9 +356,7 @@ void mp_slot_take_back(mp_slot *slot, bool destroy)
   slot->reads = false;
   mp_timer_stop(pool->loop, &slot->timer);
   move(slot, MP_SLOT_CLEANING);
-  slot->doomed = destroy || pool->closing ||
-                 (pool->limits.max_uses > 0 && slot->use_n >= pool->limits.max_uses) ||
-                 (slot->expires_ns > 0 && mp_loop_now_ns(pool->loop) >= slot->expires_ns);
+  slot->doomed = destroy || mp_slot_is_spent(slot);
   clean(slot);
 }
 
@@ -384,6 +403,8 @@ static void slot_lost(void *owner, const mp_error *error)
     connect_failed(pool, turn, error);
   else if (was == MP_SLOT_HELD && slot->hold != NULL)
     mp_pool_lose_hold(slot, error);
+  else if (was == MP_SLOT_SHARED)
+    mp_share_lose(slot);
 }
 
 static void slot_closed(void *owner)
@@ -396,4 +417,9 @@ static void slot_closed(void *owner)
 static void slot_quiet(void *owner)
 {
   clean(owner);
+}
+
+static void slot_kill(void *owner)
+{
+  mp_control_want(owner);
 }

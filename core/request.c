@@ -69,8 +69,34 @@ static size_t outside_bytes(const mp_value *value)
   }
 }
 
+static bool copy_outside(mp_arena *arena, mp_value *value);
+
+static bool copy_array(mp_arena *arena, mp_value *value)
+{
+  const mp_array *from = value->a;
+  size_t dims_bytes = (size_t)from->dim_n * sizeof *from->dims;
+  mp_array *copy = mp_arena_alloc(arena, sizeof *copy + dims_bytes);
+  mp_value *items = mp_arena_alloc(arena, from->n * sizeof *items);
+  if (copy == NULL || items == NULL)
+    return false;
+  *copy = *from;
+  copy->dims = (const int *)(copy + 1);
+  if (dims_bytes > 0)
+    memcpy(copy + 1, from->dims, dims_bytes);
+  copy->items = items;
+  for (size_t i = 0; i < from->n; i++) {
+    items[i] = from->items[i];
+    if (!copy_outside(arena, &items[i]))
+      return false;
+  }
+  value->a = copy;
+  return true;
+}
+
 static bool copy_outside(mp_arena *arena, mp_value *value)
 {
+  if (value->kind == MP_ARRAY)
+    return copy_array(arena, value);
   if (value->kind == MP_INTERVAL) {
     mp_interval *copy = mp_arena_alloc(arena, sizeof *copy);
     if (copy == NULL)

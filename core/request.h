@@ -25,12 +25,14 @@ typedef struct mp_column {
   uint32_t name_len;
   mp_kind kind;     /* what the server reports; MP_NULL when it does not know */
   const char *type; /* the declared type, or NULL */
+  uint32_t type_id; /* the server's own number for it; 0: it has none */
 } mp_column;
 
 /* The rows of one statement, or one chunk of a stream: a view of the driver's own memory. Cells are read
 ** on the loop's thread, in any order, and stay valid until the result is freed. */
 typedef struct mp_result_ops {
-  /* The cell as the database has it, kind included. row < row_n, col < column_n. */
+  /* The cell as the database has it, kind included; kind MP_KIND_N when no value can hold it:
+  ** s says why (or is NULL), scale which error it is. row < row_n, col < column_n. */
   void (*cell)(const mp_result *result, size_t row, int col, mp_value *out);
   void (*free)(mp_result *result);
 } mp_result_ops;
@@ -41,6 +43,7 @@ struct mp_result {
   int column_n;
   size_t row_n;
   size_t bytes; /* memory held, roughly */
+  bool exact;   /* each cell has the kind that the database means, whatever its column has */
 };
 
 static inline void mp_result_free(mp_result *result)
@@ -58,8 +61,18 @@ typedef enum mp_op {
   MP_OP_PREPARE, /* check sql; result has its columns and no row, param_n its number of parameters */
   MP_OP_TX,      /* a transaction statement: tx_op, and sql as tx.h made it */
   MP_OP_PING,    /* one round trip, nothing else */
-  MP_OP_RESET    /* bring the session back to how it was after connecting */
+  MP_OP_RESET,   /* bring the session back to how it was after connecting */
+  /* PostgreSQL only: */
+  MP_OP_COPY_IN, /* sql is COPY ... FROM STDIN, param_rows rows of parameters its data; affected: rows written */
+  MP_OP_COPY_OUT, /* as STREAM, with the rows by COPY where the server and the types allow it */
+  MP_OP_LISTEN /* as STREAM without an end: sql is LISTEN; an empty chunk when it listens, then notifications */
 } mp_op;
+
+/* Do its rows come through on_chunk? */
+static inline bool mp_op_streams(mp_op op)
+{
+  return op == MP_OP_STREAM || op == MP_OP_COPY_OUT || op == MP_OP_LISTEN;
+}
 
 typedef enum mp_reqstate {
   MP_REQ_NEW,
@@ -91,8 +104,10 @@ struct mp_request {
   const mp_value *params; /* param_rows rows of param_n values */
   int param_n;
   size_t param_rows;
-  size_t chunk_rows;          /* STREAM: rows of one chunk, at most; 0: the backend's choice */
-  size_t max_rows, max_bytes; /* of the whole result; 0: no limit. Over it: result_too_large */
+  size_t rows_before; /* MANY, COPY_IN: rows of the same source that went before, for messages */
+  const uint32_t *param_types; /* answer of PREPARE: as type_id, param_n of them; NULL: not told */
+  size_t chunk_rows;           /* STREAM: rows of one chunk, at most; 0: the backend's choice */
+  size_t max_rows, max_bytes;  /* of the whole result; 0: no limit. Over it: result_too_large */
 
   uint64_t deadline_ns; /* monotonic; waiting for a connection or a lock ends here (0: never) */
   uint64_t

@@ -179,7 +179,7 @@ static mp_status read_user(reader *r, span s)
   return colon == NULL ? MP_OK : decode(r, (span){colon + 1, s.end}, "password", &r->out->password);
 }
 
-static mp_status read_port(reader *r, span s)
+static mp_status read_port(reader *r, span s, int *out)
 {
   int port = 0;
   if (s.at == s.end)
@@ -193,11 +193,11 @@ static mp_status read_port(reader *r, span s)
     return BAD(r, "database URL: the port is no number from 1 to 65535 (in a password, write : / @ "
                   "and ? as %%3A %%2F %%40 "
                   "and %%3F)");
-  r->out->port = port;
+  *out = port;
   return MP_OK;
 }
 
-static mp_status read_host(reader *r, span s)
+static mp_status read_host(reader *r, span s, const char **name, int *port)
 {
   const char *colon;
   span host = s;
@@ -214,11 +214,48 @@ static mp_status read_host(reader *r, span s)
     colon = find(s, ':');
     host.end = colon != NULL ? colon : s.end;
   }
-  if (decode(r, host, "host", &r->out->host) != MP_OK)
+  if (decode(r, host, "host", name) != MP_OK)
     return r->err->kind;
-  if (*r->out->host == '\0')
-    r->out->host = NULL;
-  return colon == NULL ? MP_OK : read_port(r, (span){colon + 1, s.end});
+  if (**name == '\0')
+    *name = NULL;
+  return colon == NULL ? MP_OK : read_port(r, (span){colon + 1, s.end}, port);
+}
+
+/* One of several, written so that it can be told apart from the others. */
+static mp_status add_host(reader *r, span s)
+{
+  const char *before = r->out->host, *name, *comma = before != NULL ? "," : "";
+  bool brackets;
+  int port = 0;
+  if (read_host(r, s, &name, &port) != MP_OK)
+    return r->err->kind;
+  if (name == NULL || strpbrk(name, ",[]") != NULL)
+    return BAD(r, "database URL: %s among several hosts",
+               name == NULL ? "an empty one" : "a comma or a bracket in the name of one");
+  brackets = *name == '/' || *name == '@' || strchr(name, ':') != NULL;
+  if (before == NULL)
+    before = "";
+  if (port != 0)
+    before = mp_arena_printf(r->arena, "%s%s%s%s%s:%d", before, comma, brackets ? "[" : "", name,
+                             brackets ? "]" : "", port);
+  else
+    before = mp_arena_printf(r->arena, "%s%s%s%s%s", before, comma, brackets ? "[" : "", name,
+                             brackets ? "]" : "");
+  r->out->host = before;
+  return before != NULL ? MP_OK : BAD(r, "out of memory");
+}
+
+static mp_status read_hosts(reader *r, span s)
+{
+  const char *comma = find(s, ',');
+  if (comma == NULL)
+    return read_host(r, s, &r->out->host, &r->out->port);
+  for (; comma != NULL; comma = find(s, ',')) {
+    if (add_host(r, (span){s.at, comma}) != MP_OK)
+      return r->err->kind;
+    s.at = comma + 1;
+  }
+  return add_host(r, s);
 }
 
 static mp_status read_server(reader *r, span s)
@@ -235,7 +272,7 @@ static mp_status read_server(reader *r, span s)
     return r->err->kind;
   if (at != NULL)
     authority.at = at + 1;
-  if (read_host(r, authority) != MP_OK)
+  if (read_hosts(r, authority) != MP_OK)
     return r->err->kind;
   if (slash == NULL || slash + 1 == s.end)
     return MP_OK;

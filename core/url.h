@@ -14,9 +14,11 @@ typedef struct mp_option {
 /* Strings are NULL where nothing was given. All of it lives in one arena. */
 typedef struct mp_url {
   const char *scheme; /* lower case, without a driver suffix: "sqlite", "postgres", ... */
-  const char *user, *password, *host, *database; /* percent-decoded */
-  int port;                                      /* 0: not given */
-  const mp_option *options;                      /* query parameters in order, percent-decoded */
+  /* Percent-decoded. host: one host, bare, also an IPv6 address or a directory of sockets; or several, "a:5433,b,[::1]:5434":
+  ** each may have a port, and one that begins with "/" or "@" or has colons stands in brackets. */
+  const char *user, *password, *host, *database;
+  int port;                 /* 0: not given, or several hosts */
+  const mp_option *options; /* query parameters in order, percent-decoded */
   int option_n;
 } mp_url;
 

@@ -16,7 +16,7 @@ const char *mp_kind_name(mp_kind kind)
 {
   static const char *const names[MP_KIND_N] = {"null",     "bool",     "int",  "float", "text",
                                                "blob",     "decimal",  "date", "time",  "datetime",
-                                               "walltime", "interval", "uuid", "json"};
+                                               "walltime", "interval", "uuid", "json",  "array"};
   return (unsigned)kind < MP_KIND_N ? names[kind] : "unknown";
 }
 
@@ -168,6 +168,7 @@ bool mp_value_parse(mp_kind kind, const char *s, size_t n, mp_value *out, mp_int
     value.len = (uint32_t)n;
     break;
   case MP_NULL:
+  case MP_ARRAY:
   case MP_KIND_N:
     break;
   }
@@ -202,6 +203,7 @@ size_t mp_value_format(const mp_value *value, char out[MP_VALUE_TEXT_MAX])
   case MP_BLOB:
   case MP_UUID:
   case MP_JSON:
+  case MP_ARRAY:
   case MP_KIND_N:
     break;
   }

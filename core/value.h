@@ -28,8 +28,11 @@ typedef enum mp_kind {
   MP_INTERVAL, /* v: months, days, microseconds */
   MP_UUID,     /* s, len = 36: text, lower case */
   MP_JSON,     /* s, len: JSON text */
+  MP_ARRAY,    /* a: the server's own arrays (PostgreSQL) */
   MP_KIND_N
 } mp_kind;
+
+typedef struct mp_array mp_array;
 
 typedef struct mp_value {
   uint8_t kind;  /* mp_kind */
@@ -41,8 +44,17 @@ typedef struct mp_value {
     double d;
     const char *s;
     const mp_interval *v;
+    const mp_array *a;
   };
 } mp_value;
+
+/* Items in row-major order; an empty array has no dimension. Items are no arrays themselves, but may be NULL. */
+struct mp_array {
+  int dim_n;       /* 0..6 */
+  const int *dims; /* the length of each */
+  size_t n;        /* their product */
+  const mp_value *items;
+};
 
 #define MP_VALUE_NULL ((mp_value){.kind = MP_NULL})
 

@@ -25,14 +25,16 @@ typedef struct session {
   int taken_n;       /* requests that count against the depth */
   mp_txstatus tx;
   bool tainted, writer;
-  uint64_t settled_ns; /* a cancel is in flight until then; 0: none */
-  uint64_t dies_ns;    /* the connection breaks then; 0: it does not */
+  uint64_t settled_ns;      /* a cancel is in flight until then; 0: none */
+  uint64_t dies_ns;         /* the connection breaks then; 0: it does not */
+  bool wants_kill, killing; /* another session is to stop what runs here, or is at it */
 } session;
 
 /* What a session knows of a request, in the request's arena. */
 typedef struct job {
   mp_fake_rule *rule; /* NULL until it runs, or when there is none */
   bool begun, more, cancelled, counted;
+  bool condemned; /* to be stopped, once somebody does */
   uint64_t due_ns;
   uint64_t let_go_n; /* of the script when it began */
   size_t delivered;  /* rows of a stream */
@@ -183,6 +185,27 @@ static void answer_with_rows(session *ses, mp_request *req)
   end(ses, req);
 }
 
+static void stop_condemned(session *ses)
+{
+  mp_list *lists[] = {&ses->queue, &ses->standing};
+  for (int i = 0; i < 2; i++) {
+    for (mp_list *node = lists[i]->next; node != lists[i]; node = node->next) {
+      job *j = mp_container_of(node, mp_request, node)->backend_data;
+      j->cancelled = j->cancelled || j->condemned;
+    }
+  }
+  ses->base.waker->wake(ses->base.waker);
+}
+
+static void kill_session(mp_fake *fake, int number)
+{
+  for (mp_list *node = fake->sessions.next; node != &fake->sessions; node = node->next) {
+    session *ses = mp_container_of(node, session, node);
+    if (ses->number == number)
+      stop_condemned(ses);
+  }
+}
+
 static void answer(session *ses, mp_request *req)
 {
   mp_fake_rule *rule = ((job *)req->backend_data)->rule;
@@ -195,6 +218,9 @@ static void answer(session *ses, mp_request *req)
   follow_tx(ses, req, rule);
   if (rule != NULL && rule->error.kind != MP_OK) {
     mp_error_copy(&req->error, req->arena, &rule->error);
+    end(ses, req);
+  } else if (ses->fake->kills && req->sql != NULL && begins_with(req->sql, "kill ")) {
+    kill_session(ses->fake, atoi(req->sql + 5));
     end(ses, req);
   } else if (rule == NULL) {
     if (req->op != MP_OP_PING && req->op != MP_OP_RESET && !is_tx(req))
@@ -363,6 +389,8 @@ static void step(mp_session *base, unsigned events, mp_wants *wants)
   }
   if (next_ns != UINT64_MAX && base->state < MP_SES_LOST)
     wants->timer_ns = next_ns;
+  wants->kill = ses->wants_kill;
+  ses->wants_kill = false;
 }
 
 static void submit(mp_session *base, mp_request *req)
@@ -382,13 +410,33 @@ static void cancel(mp_session *base, mp_request *req)
 {
   session *ses = (session *)base;
   job *j = req->backend_data;
-  if (j->cancelled)
+  if (j->cancelled || j->condemned)
     return;
-  j->cancelled = true;
+  j->condemned = ses->fake->kills && j->begun;
+  j->cancelled = !j->condemned;
   ses->fake->counts.cancels++;
   mp_fake_note(ses->fake, ses->number, "(cancel)");
+  if (j->condemned)
+    ses->wants_kill = ses->killing = true;
   if (j->begun && ses->fake->settle_ns > 0)
     ses->settled_ns = uv_hrtime() + ses->fake->settle_ns;
+}
+
+static bool fill_kill(const mp_session *base, mp_request *req)
+{
+  char sql[32];
+  int n = snprintf(sql, sizeof sql, "kill %d", ((const session *)base)->number);
+  return mp_request_fill(req, sql, (size_t)n, NULL, 0, 1) == MP_OK;
+}
+
+static void killed(mp_session *base, bool ran)
+{
+  session *ses = (session *)base;
+  ses->killing = false;
+  if (ran)
+    return;
+  mp_fake_note(ses->fake, ses->number, "(alone)");
+  stop_condemned(ses);
 }
 
 static void more(mp_session *base, mp_request *req)
@@ -417,7 +465,7 @@ static bool settled(const mp_session *base)
 {
   const session *ses = (const session *)base;
   return mp_list_empty(&ses->queue) && mp_list_empty(&ses->standing) && ses->settled_ns == 0 &&
-         ses->tx == MP_TX_IDLE;
+         !ses->killing && ses->tx == MP_TX_IDLE;
 }
 
 static bool tainted(const mp_session *base)
@@ -521,10 +569,10 @@ static const char *version(void)
 #define FAKE(its_name, its_caps)                                                                   \
   {                                                                                                \
     .name = its_name, .caps = its_caps, .open = open_session, .step = step, .submit = submit,      \
-    .cancel = cancel, .more = more, .depth = depth, .txstatus = txstatus, .settled = settled,      \
-    .tainted = tainted, .adopt = adopt, .begin_sql = begin_sql, .close = close_session,            \
-    .free = free_session, .identity = identity, .max_sessions = max_sessions, .check = check,      \
-    .version = version                                                                             \
+    .cancel = cancel, .fill_kill = fill_kill, .killed = killed, .more = more, .depth = depth,      \
+    .txstatus = txstatus, .settled = settled, .tainted = tainted, .adopt = adopt,                  \
+    .begin_sql = begin_sql, .close = close_session, .free = free_session, .identity = identity,    \
+    .max_sessions = max_sessions, .check = check, .version = version                               \
   }
 
 const mp_backend mp_backend_fake = FAKE("fake", MP_CAP_PIPELINE | MP_CAP_INTERLEAVE);

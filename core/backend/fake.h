@@ -5,6 +5,7 @@
 **   set depth 4                  requests that one session takes at once (1)
 **   set max_sessions 1           connections that are of use (0: any number)
 **   set settle 20                milliseconds that a cancel is in flight
+**   set kill 1                   what runs is stopped by "kill N" on another session, N being its number; without one by itself
 **   set password "x"             connecting with another one is auth_failed
 **   select a -> columns id:int, name:text; row 1, "ada"; row 2, null
 **   insert *2 -> affected 1; id 7        only for the first two times, then the rules below
@@ -33,7 +34,8 @@
 mp_status mp_fake_script(const char *name, const char *text, char *why, size_t why_bytes);
 void mp_fake_forget(const char *name);
 
-/* What it was asked, in order: SQL texts, and "(connect)" "(close)" "(cancel)" "(ping)" "(reset)". NULL: no more. session
+/* What it was asked, in order: SQL texts, and "(connect)" "(close)" "(cancel)" "(ping)" "(reset)", and "(alone)" of a cancel
+** that had to do without another session. NULL: no more. session
 ** counts from 1; NULL is fine. */
 const char *mp_fake_asked(const char *name, size_t index, int *session);
 

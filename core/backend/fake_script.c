@@ -315,6 +315,8 @@ static bool read_setting(reader *r)
     r->fake->depth = (int)n;
   else if (strcmp(name, "max_sessions") == 0)
     r->fake->max_sessions = (int)n;
+  else if (strcmp(name, "kill") == 0)
+    r->fake->kills = n != 0;
   else if (strcmp(name, "settle") == 0)
     r->fake->settle_ns = (uint64_t)n * 1000000;
   else

@@ -40,6 +40,7 @@ typedef struct mp_fake {
   int hold_n;
   const char *name, *password;
   int depth, max_sessions;
+  bool kills;
   uint64_t settle_ns;
   mp_fake_rule *rules;
   mp_fake_entry *log;

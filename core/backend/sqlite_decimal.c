@@ -3,7 +3,7 @@
 ** Errors: "not a decimal", "decimal overflow" (over 1,000 digits), "division by zero". Rules of
 ** scale and rounding: decimal.h.
 **   mp_decimal(x)                            the canonical text of x
-**   mp_decimal_cast(x, scale)                rounded half to even
+**   mp_decimal_cast(x, scale)                rounded half away from zero
 **   mp_decimal_add sub mul div idiv mod(a, b)
 **   mp_decimal_neg(x) mp_decimal_abs(x)
 **   mp_decimal_cmp(a, b)                     -1, 0, 1

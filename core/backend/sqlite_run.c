@@ -387,6 +387,11 @@ static mp_sqlite_turn turn_of(mp_sqlite_engine *engine, mp_sqlite_job *job)
     return ping(engine, job);
   case MP_OP_RESET:
     break;
+  case MP_OP_COPY_IN:
+  case MP_OP_COPY_OUT:
+  case MP_OP_LISTEN:
+    mp_sqlite_fail(&job->error, &job->arena, MP_E_UNSUPPORTED, "SQLite has no COPY and no LISTEN");
+    break;
   }
   return MP_SQLITE_OVER;
 }

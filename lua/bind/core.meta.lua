@@ -7,7 +7,7 @@
 ---@class moonpool.core
 ---@field version string
 ---@field null userdata            mp.null
----@field kind table<string, integer>  value kinds by name: null bool int float text blob decimal date time datetime walltime interval uuid json
+---@field kind table<string, integer>  value kinds by name: null bool int float text blob decimal date time datetime walltime interval uuid json array
 ---@field jit boolean              true on LuaJIT
 local core = {}
 
@@ -111,6 +111,10 @@ function lease:release() end
 function lease:destroy() end
 --- What was done on it so far is how the connection begins (on_connect); after a reset it is fresh again.
 function lease:adopt() end
+
+--- The program has the connection in its own hands: it is reset before anybody else gets it, where the database cannot
+--- tell whether that is needed. Nothing on a lease that is over.
+function lease:taint() end
 ---@return "none"|"open"|"failed"|"broken"|"unknown" state, integer depth, string? cause  kind of the error that failed it
 function lease:state() end
 ---@return boolean  released, lost or refused
@@ -128,7 +132,7 @@ function lease:rollback_to() end
 -- access: "read", "write" or nil (the backend finds out). params: an array with n places, of which any may be nil (NULL). Raises
 -- bad_parameters naming the place for a value that no database takes. options: { own = true (the ORM's own text), timeout = seconds of
 -- running, max_rows, max_bytes, no_cache, chunk = rows of a stream's chunk, kinds = array of kinds, one for each parameter (a text is
--- then sent as that kind) }; nil for none.
+-- then sent as that kind, a table for `array` as an array of the server's) }; nil for none.
 
 ---@return op
 function pool:query(sql, access, params, n, options) end
@@ -137,12 +141,28 @@ function pool:stream(sql, access, params, n, options) end
 --- values: rows of n values, one behind the other; the first `from` rows are left out.
 ---@return op
 function pool:many(sql, values, n, rows, from, options) end
---- take: number of parameters, array of column names, array of kinds
+--- PostgreSQL: the rows of many as the parameters of one query, an array for each column. It writes.
+---@return op
+function pool:by_column(sql, values, n, rows, from, options) end
+--- take: number of parameters, array of column names, array of kinds, and the server's own numbers for the types of the
+--- parameters and of the columns (PostgreSQL; empty, or zeros, elsewhere)
 ---@return op
 function pool:prepare(sql) end
 ---@return op
 function pool:ping() end
 lease.query, lease.stream, lease.many, lease.prepare, lease.ping = pool.query, pool.stream, pool.many, pool.prepare, pool.ping
+lease.by_column = pool.by_column
+--- PostgreSQL: a COPY ... FROM STDIN, the values as for many. options.rows_before: rows of the same source that went before, for
+--- messages (many too). take: rows written.
+---@return op
+function lease:copy_in(sql, values, n, rows, from, options) end
+--- As stream, with the rows by COPY where types and statement allow it.
+---@return op
+function lease:copy_out(sql, access, params, n, options) end
+--- As stream, without an end: sql is LISTEN. Without rows when it listens, then channel, payload and pid of each notification.
+--- options.timeout: of silence.
+---@return op
+function lease:listen(sql, access, params, n, options) end
 
 -- ---- answers with rows: each takes the operation (see take) and gives nil, error on failure ----
 -- plan: { names = {...}, kinds = {...} } for the columns in order, or nil: what the server reports. A kind says what
@@ -161,6 +181,9 @@ function core.column(id, kind) end
 ---@param plan {names: string[], kinds: integer[], meta: table}
 ---@return table[]?
 function core.objects(id, plan, states, batch) end
+--- The server's own numbers for the types of the columns, and their names, of an answer that was not taken yet; nil: it has none.
+---@return integer[]?, string[]
+function core.types(id) end
 --- Ask a stream that gave a chunk for the next one; the same id shows up in ready again.
 function core.more(id) end
 
@@ -214,5 +237,9 @@ function core.fake(name, script) end
 --- What it was asked so far, in order: SQL texts and "(connect)" "(close)" "(cancel)" "(ping)" "(reset)".
 ---@return string[], {connects: integer, sessions: integer, sessions_max: integer, cancels: integer, writers_max: integer}
 function core.fake_log(name) end
+--- Switch off what protects, so that a spec shows that it can fail: "unfair" (the youngest waiter is served first),
+--- "no_barrier" (PostgreSQL, MariaDB: the next statement is sent while a cancel is still on its way).
+---@param name "unfair"|"no_barrier"  ---@param on boolean
+function core.test_switch(name, on) end
 
 return core

@@ -1,4 +1,5 @@
-/* fake.c - scripts of the fake database, for specs. core/backend/fake.h says what a script may say. */
+/* fake.c - what specs need of the core: scripts of the fake database (core/backend/fake.h says what a script may say),
+** and switching off what protects, so that a spec shows that it can fail. */
 #include "hub.h"
 
 #include "backend/fake.h"
@@ -44,8 +45,22 @@ static int fake_log(lua_State *L)
   return 2;
 }
 
+extern bool mp_pool_test_unfair, mp_postgres_test_no_barrier, mp_mariadb_test_no_barrier;
+
+static int test_switch(lua_State *L)
+{
+  static const char *const names[] = {"unfair", "no_barrier", NULL};
+  static bool *const switches[][2] = {{&mp_pool_test_unfair, &mp_pool_test_unfair},
+                                      {&mp_postgres_test_no_barrier, &mp_mariadb_test_no_barrier}};
+  int which = luaL_checkoption(L, 1, NULL, names);
+  for (int i = 0; i < 2; i++)
+    *switches[which][i] = lua_toboolean(L, 2);
+  return 0;
+}
+
 void lmp_open_fakes(lua_State *L, int hub)
 {
-  static const luaL_Reg functions[] = {{"fake", fake_script}, {"fake_log", fake_log}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"fake", fake_script}, {"fake_log", fake_log}, {"test_switch", test_switch}, {NULL, NULL}};
   lmp_add_functions(L, hub, functions);
 }

@@ -107,6 +107,12 @@ static int lease_release(lua_State *L)
   return 0;
 }
 
+static int lease_taint(lua_State *L)
+{
+  mp_lease_taint(&lmp_check_lease(L, 1)->lease);
+  return 0;
+}
+
 static int lease_adopt(lua_State *L)
 {
   mp_lease_adopt(&lmp_check_lease(L, 1)->lease);
@@ -222,6 +228,7 @@ void lmp_open_leases(lua_State *L, int hub)
   static const luaL_Reg methods[] = {{"release", lease_release},
                                      {"destroy", lease_destroy},
                                      {"adopt", lease_adopt},
+                                     {"taint", lease_taint},
                                      {"over", lease_over},
                                      {"state", lease_state},
                                      {"begin", lease_begin},

@@ -166,8 +166,8 @@ const mp_error *lmp_op_error(const lmp_op *op, mp_error *room)
                                                       : "cancelled while it waited";
     return room;
   }
-  if (op->type == LMP_OP_REQUEST)
-    return op->req->error.kind != MP_OK ? &op->req->error : NULL;
+  if (op->type == LMP_OP_REQUEST) /* a chunk may lie ready while the request is failing already */
+    return op->finished && op->req->error.kind != MP_OK ? &op->req->error : NULL;
   if (op->type == LMP_OP_ACQUIRE && op->lease->lease.hold.state != MP_HOLD_HELD) {
     if (op->lease->lease.hold.error.kind != MP_OK)
       return &op->lease->lease.hold.error;
@@ -249,6 +249,7 @@ static int op_take(lua_State *L)
     if (req->op == MP_OP_PREPARE) {
       lua_pushinteger(L, req->param_n);
       n += lmp_push_columns(L, req->result);
+      n += lmp_push_types(L, req);
     } else if (req->op == MP_OP_TX || req->op == MP_OP_PING) {
       lua_pushboolean(L, 1);
     } else {

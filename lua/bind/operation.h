@@ -71,6 +71,9 @@ int lmp_op_fail(lua_State *L, lmp_op *op, const mp_error *error);
 /* Push the array of column names and that of their kinds: 2. */
 int lmp_push_columns(lua_State *L, const mp_result *result);
 
+/* Push the arrays of the server's numbers for the types of the parameters and of the columns: 2. */
+int lmp_push_types(lua_State *L, const mp_request *req);
+
 /* Stop it; it is freed as soon as that is possible. */
 void lmp_op_forget(lmp_op *op);
 

@@ -19,7 +19,7 @@ const char *lmp_describe(lua_State *L, int idx)
         "null",   "a boolean",  "a number",          "a number",
         "a text", "a blob",     "a decimal",         "a date",
         "a time", "a datetime", "a wall-clock time", "an interval",
-        "a uuid", "JSON"};
+        "a uuid", "JSON",       "an array"};
     return kinds[value->kind];
   }
   if (type == LUA_TNONE)

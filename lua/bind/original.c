@@ -8,6 +8,7 @@
 #include "raise.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 typedef struct original {
@@ -34,27 +35,69 @@ static size_t bytes_of(const mp_value *cell)
   }
 }
 
+static size_t dims_bytes(const mp_array *array)
+{
+  return (size_t)array->dim_n * sizeof *array->dims;
+}
+
+/* The room that the cell needs outside of itself. */
+static size_t room_of(const mp_value *cell)
+{
+  size_t room = bytes_of(cell);
+  if (cell->kind == MP_INTERVAL)
+    return room + _Alignof(mp_interval);
+  if (cell->kind != MP_ARRAY)
+    return room;
+  room = _Alignof(mp_value) + sizeof *cell->a + cell->a->n * sizeof *cell->a->items;
+  for (size_t i = 0; i < cell->a->n; i++)
+    room += room_of(&cell->a->items[i]);
+  return room + dims_bytes(cell->a);
+}
+
+/* Copy what the cell points at to p and make the cell point there; behind it. */
+static char *move_to(char *p, mp_value *cell)
+{
+  size_t bytes = bytes_of(cell);
+  if (cell->kind == MP_ARRAY) {
+    p += -(uintptr_t)p % _Alignof(mp_value);
+    mp_array *array = (mp_array *)p;
+    mp_value *items = (mp_value *)(array + 1);
+    int *dims = (int *)(items + cell->a->n);
+    *array = *cell->a;
+    if (array->n > 0)
+      memcpy(items, array->items, array->n * sizeof *items);
+    if (array->dim_n > 0)
+      memcpy(dims, array->dims, dims_bytes(array));
+    array->items = items;
+    array->dims = dims;
+    cell->a = array;
+    p = (char *)(dims + array->dim_n);
+    for (size_t i = 0; i < array->n; i++)
+      p = move_to(p, &items[i]);
+    return p;
+  }
+  if (bytes == 0)
+    return p;
+  if (cell->kind == MP_INTERVAL)
+    p += -(uintptr_t)p % _Alignof(mp_interval);
+  memcpy(p, cell->s, bytes);
+  cell->s = p;
+  return p + bytes;
+}
+
 void lmp_push_original(lua_State *L, int metas, const mp_value *cells, int n)
 {
   size_t room = sizeof(original) + (size_t)n * sizeof *cells;
   for (int i = 0; i < n; i++)
-    room += bytes_of(&cells[i]) + (cells[i].kind == MP_INTERVAL ? _Alignof(mp_interval) : 0);
+    room += room_of(&cells[i]);
   original *made = lua_newuserdatauv(L, room, 1);
   made->n = (uint32_t)n;
   if (n > 0)
     memcpy(made->cells, cells, (size_t)n * sizeof *cells);
 
   char *p = (char *)(made->cells + n);
-  for (int i = 0; i < n; i++) {
-    size_t bytes = bytes_of(&cells[i]);
-    if (bytes == 0)
-      continue;
-    if (cells[i].kind == MP_INTERVAL)
-      p += -(uintptr_t)p % _Alignof(mp_interval);
-    memcpy(p, cells[i].s, bytes);
-    made->cells[i].s = p;
-    p += bytes;
-  }
+  for (int i = 0; i < n; i++)
+    p = move_to(p, &made->cells[i]);
   lua_rawgeti(L, metas, LMP_META_ORIGINAL);
   lua_setmetatable(L, -2);
 }
@@ -131,8 +174,9 @@ static void keep(mp_value *cell, const char *bytes, size_t n, uint8_t *kept, lmp
   *kept = 1;
 }
 
+/* The arrays of a row that is packed are in *arena, made when there is one. */
 static void pack_one(lua_State *L, int metas, const plan *p, int i, mp_value *cell, uint8_t *kept,
-                     lmp_buffer *buffer)
+                     lmp_buffer *buffer, mp_arena **arena)
 {
   lmp_scratch room;
   const char *why = NULL;
@@ -150,6 +194,12 @@ static void pack_one(lua_State *L, int metas, const plan *p, int i, mp_value *ce
           (mp_value){.kind = MP_JSON, .len = (uint32_t)(buffer->n - place), .i = (int64_t)place};
       *kept = 1;
     }
+  } else if (want == MP_ARRAY) {
+    why = "out of memory";
+    if (*arena == NULL)
+      *arena = mp_arena_new(0);
+    if (*arena != NULL && lmp_to_array(L, -1, *arena, cell, &why))
+      why = NULL;
   } else if (lmp_read_kind(L, -1, want, cell, &room, &why)) {
     why = NULL;
     if (cell->kind == MP_INTERVAL && cell->v == &room.interval)
@@ -158,14 +208,17 @@ static void pack_one(lua_State *L, int metas, const plan *p, int i, mp_value *ce
       keep(cell, room.text, cell->len, kept, buffer);
   }
   if (why != NULL) {
+    snprintf(room.text, sizeof room.text, "%s", why); /* may be in the arena */
+    mp_arena_free(*arena);
     lua_rawgeti(L, p->names, i);
-    lmp_raise(L, MP_E_BAD_ARGUMENT, "column \"%s\": %s", lua_tostring(L, -1), why);
+    lmp_raise(L, MP_E_BAD_ARGUMENT, "column \"%s\": %s", lua_tostring(L, -1), room.text);
   }
 }
 
 static int new_original(lua_State *L)
 {
   lmp_buffer buffer;
+  mp_arena *arena = NULL;
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 3);
   plan p = check_plan(L, 2);
@@ -177,13 +230,14 @@ static int new_original(lua_State *L)
   for (int i = 0; i < p.n; i++) {
     lua_rawgeti(L, p.names, i + 1);
     lua_rawget(L, 1);
-    pack_one(L, metas, &p, i + 1, &cells[i], &kept[i], &buffer);
+    pack_one(L, metas, &p, i + 1, &cells[i], &kept[i], &buffer, &arena);
     lua_pop(L, 1); /* what the cell points at is kept alive by the object */
   }
   for (int i = 0; i < p.n; i++)
     if (kept[i])
       cells[i].s = buffer.bytes + cells[i].i;
   lmp_push_original(L, metas, cells, p.n);
+  mp_arena_free(arena);
   if (!lua_isnil(L, 3)) {
     lua_pushvalue(L, 3);
     lua_setiuservalue(L, -2, 1);
@@ -217,6 +271,7 @@ static bool same_value(const mp_value *a, const mp_value *b)
   case MP_TEXT:
   case MP_BLOB:
   case MP_UUID:
+  case MP_JSON: /* inside an array */
     return a->len == b->len && memcmp(a->s, b->s, a->len) == 0;
   case MP_FLOAT:
     return a->d == b->d || (isnan(a->d) && isnan(b->d));
@@ -225,6 +280,28 @@ static bool same_value(const mp_value *a, const mp_value *b)
   default:
     return lmp_compare(a, b) == 0;
   }
+}
+
+/* The same for the items of an array; each as what the server's item is. */
+static bool same_array(lua_State *L, const mp_array *before)
+{
+  mp_value now;
+  const char *why;
+  mp_arena *arena = mp_arena_new(0);
+  bool same = arena != NULL && lmp_to_array(L, -1, arena, &now, &why) && now.a->n == before->n &&
+              now.a->dim_n == before->dim_n;
+  for (int i = 0; same && i < before->dim_n; i++)
+    same = now.a->dims[i] == before->dims[i];
+  for (size_t i = 0; same && i < before->n; i++) {
+    mp_interval interval;
+    char text[MP_VALUE_TEXT_MAX];
+    mp_value item = now.a->items[i];
+    same = (item.kind == MP_NULL) == (before->items[i].kind == MP_NULL) &&
+           mp_value_convert(&item, (mp_kind)before->items[i].kind, &interval, text) &&
+           (item.kind == MP_NULL || same_value(&before->items[i], &item));
+  }
+  mp_arena_free(arena);
+  return same;
 }
 
 /* Is the Lua value on the top still what the cell holds? */
@@ -248,6 +325,8 @@ static bool unchanged(lua_State *L, int metas, const mp_value *cell, mp_kind wan
     return false;
   if (want == MP_JSON)
     return same_json(L, metas, &before);
+  if (want == MP_ARRAY)
+    return same_array(L, before.a);
   return lmp_read_kind(L, -1, want, &now, &room, &why) && same_value(&before, &now);
 }
 

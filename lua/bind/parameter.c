@@ -26,7 +26,8 @@ const char *lmp_form(mp_kind kind)
       "a wall-clock time is such as 2026-11-20T12:30:00, without a zone",
       "an interval is such as P1DT12H",
       "a uuid is such as 01890a5d-ac96-774b-bcce-b302099a8057",
-      "JSON"};
+      "JSON",
+      "an array is a table such as {1, 2, 3}"};
   return (unsigned)kind < MP_KIND_N ? forms[kind] : "an unknown kind";
 }
 
@@ -214,6 +215,8 @@ bool lmp_to_kind(lua_State *L, int idx, mp_kind want, mp_arena *arena, mp_value 
     return lmp_to_value(L, idx, arena, out, why);
   if (want == MP_JSON && !lmp_is_null(L, idx))
     return json_in(L, idx, arena, out, why);
+  if (want == MP_ARRAY && !lmp_is_null(L, idx))
+    return lmp_to_array(L, idx, arena, out, why);
   lmp_scratch room;
   return settle(lmp_read_kind(L, idx, want, out, &room, why), arena, out, &room, why);
 }
@@ -251,6 +254,22 @@ static int refuse(lua_State *L, const char *why)
   return 2;
 }
 
+/* The table itself, if it is an array. */
+static int convert_array(lua_State *L)
+{
+  char text[LMP_WHY_MAX];
+  const char *why = "out of memory";
+  mp_value value;
+  mp_arena *arena = mp_arena_new(0);
+  bool fine = arena != NULL && lmp_to_array(L, 2, arena, &value, &why);
+  snprintf(text, sizeof text, "%s", fine ? "" : why); /* may be in the arena */
+  mp_arena_free(arena);
+  if (!fine)
+    return refuse(L, text);
+  lua_pushvalue(L, 2);
+  return 1;
+}
+
 static int convert(lua_State *L)
 {
   lua_Integer kind = luaL_checkinteger(L, 1);
@@ -272,6 +291,8 @@ static int convert(lua_State *L)
     lua_pushvalue(L, 2);
     return 1;
   }
+  if (kind == MP_ARRAY)
+    return convert_array(L);
   if (!lmp_read_kind(L, 2, (mp_kind)kind, &value, &room, &why))
     return refuse(L, why);
   const mp_value *given = lmp_test_value(L, 2);

@@ -16,6 +16,7 @@ typedef struct reading {
   lua_State *L;
   lmp_op *op;
   const mp_result *result;
+  mp_status trouble; /* of the cell that could not be pushed */
   int column_n;
   int metas; /* place of the metatables of values */
   int keys;  /* place before the first key */
@@ -43,7 +44,7 @@ static int begin(reading *r, lua_State *L, int arguments)
   r->op = op;
   r->result = op->req->result;
   r->column_n = r->result != NULL ? r->result->column_n : 0;
-  if (op->req->op == MP_OP_STREAM && op->finished && (r->result == NULL || r->result->row_n == 0)) {
+  if (mp_op_streams(op->req->op) && op->finished && (r->result == NULL || r->result->row_n == 0)) {
     lua_pushboolean(L, 0);
     lmp_op_free(op);
     return 1;
@@ -65,7 +66,7 @@ static int begin(reading *r, lua_State *L, int arguments)
 /* The result has been read: a stream keeps its operation, anything else is over. */
 static void end(reading *r)
 {
-  if (r->op->req->op == MP_OP_STREAM)
+  if (mp_op_streams(r->op->req->op))
     mp_result_free(mp_request_take_result(r->op->req));
   else
     lmp_op_free(r->op);
@@ -95,7 +96,7 @@ static int fail(reading *r, mp_status kind)
 static void want_reported(reading *r)
 {
   for (int col = 0; col < r->column_n; col++)
-    r->want[col] = (uint8_t)r->result->columns[col].kind;
+    r->want[col] = r->result->exact ? MP_NULL : (uint8_t)r->result->columns[col].kind;
 }
 
 static void want_planned(reading *r, int plan)
@@ -211,8 +212,15 @@ static inline bool push_cell(reading *r, const mp_value *cell, size_t row, int c
       break;
     }
   }
-  if (lmp_push_cell(r->L, r->metas, cell, (mp_kind)r->want[col]))
+  if (cell->kind != MP_KIND_N && lmp_push_cell(r->L, r->metas, cell, (mp_kind)r->want[col]))
     return true;
+  r->trouble = MP_E_TYPE_MISMATCH;
+  if (cell->kind == MP_KIND_N) {
+    r->trouble = cell->scale != 0 ? (mp_status)cell->scale : MP_E_OUT_OF_RANGE;
+    lua_pushfstring(r->L, "column \"%s\", row %d: %s", r->result->columns[col].name, (int)row + 1,
+                    cell->s != NULL ? cell->s : mp_status_name(r->trouble));
+    return false;
+  }
   lua_pushfstring(r->L, "column \"%s\", row %d: what the database holds is no %s",
                   r->result->columns[col].name, (int)row + 1, mp_kind_name((mp_kind)r->want[col]));
   return false;
@@ -241,6 +249,63 @@ static size_t row_count(const reading *r)
   return r->result != NULL ? r->result->row_n : 0;
 }
 
+/* ---- the collector ---- */
+
+/* Nothing that a result becomes is garbage before it has been given, yet each collection that begins
+** meanwhile goes through what there is of it. So one that would begin is made now, and then the
+** collector has credit for what comes: a step of that many kilobytes, and one of as many below zero,
+** which any Lua 5.4 takes. Unlike a collector that is stopped, this needs no end, whatever goes wrong
+** before it, and what comes beyond the credit is collected as ever. LuaJIT goes on as it does. */
+#if LUA_VERSION_NUM == 504
+
+#define LARGE 256 /* rows of a result that the collector is told of */
+
+/* What Lua will need for a row, roughly: tables, the values beside numbers, an original with its
+** place among the others. What texts have in them is that of one row, and not more in all than the
+** result holds: credit that is not used up would keep the collector from work that is due. */
+static size_t room_for(const reading *r, size_t n, bool objects)
+{
+  size_t row = 72, texts = 0, nodes = 1;
+  while (nodes < (size_t)r->column_n)
+    nodes *= 2;
+  row += nodes * 24;
+  for (int col = 0; col < r->column_n; col++) {
+    mp_value cell;
+    r->result->ops->cell(r->result, n / 2, col, &cell);
+    if (cell.kind == MP_TEXT || cell.kind == MP_BLOB || cell.kind == MP_JSON)
+      texts += cell.len;
+    if (cell.kind != MP_BOOL && cell.kind != MP_INT && cell.kind != MP_FLOAT)
+      row += 56;
+  }
+  if (objects) {
+    row += 112 + (size_t)r->column_n * sizeof(mp_value);
+    texts *= 2;
+  }
+  texts *= n;
+  return n * row + (texts < r->result->bytes ? texts : r->result->bytes);
+}
+
+static void make_room(const reading *r, bool objects)
+{
+  size_t n = row_count(r);
+  if (n >= LARGE && lua_gc(r->L, LUA_GCISRUNNING) == 1) {
+    size_t kb = room_for(r, n, objects) / 1024;
+    int step = kb < INT_MAX ? (int)kb : INT_MAX;
+    lua_gc(r->L, LUA_GCSTEP, step);
+    lua_gc(r->L, LUA_GCSTEP, -step);
+  }
+}
+
+#else
+
+static void make_room(const reading *r, bool objects)
+{
+  (void)r;
+  (void)objects;
+}
+
+#endif
+
 /* ---- the functions ---- */
 
 static int read_rows(lua_State *L)
@@ -253,12 +318,13 @@ static int read_rows(lua_State *L)
   given = prepare(&r, 2);
   if (given > 0)
     return given;
+  make_room(&r, false);
   n = row_count(&r);
   lua_createtable(L, (int)n, 0);
   for (size_t row = 0; row < n; row++) {
     lua_createtable(L, 0, r.column_n);
     if (!fill_row(&r, row))
-      return fail(&r, MP_E_TYPE_MISMATCH);
+      return fail(&r, r.trouble);
     lua_rawseti(L, -2, (int)row + 1);
   }
   end(&r);
@@ -282,13 +348,14 @@ static int read_objects(lua_State *L)
   given = prepare(&r, 2);
   if (given > 0)
     return given;
+  make_room(&r, true);
   n = row_count(&r);
   lua_createtable(L, (int)n, 0);
   objects = lua_gettop(L);
   for (size_t row = 0; row < n; row++) {
     lua_createtable(L, 0, r.column_n);
     if (!fill_row(&r, row))
-      return fail(&r, MP_E_TYPE_MISMATCH);
+      return fail(&r, r.trouble);
     lua_pushvalue(L, meta);
     lua_setmetatable(L, -2);
     lua_pushvalue(L, -1);
@@ -316,6 +383,7 @@ static int read_arrays(lua_State *L)
     want_planned(&r, 2);
   else
     want_reported(&r);
+  make_room(&r, false);
   n = row_count(&r);
   lua_createtable(L, (int)n, 0);
   rows = lua_gettop(L);
@@ -327,7 +395,7 @@ static int read_arrays(lua_State *L)
       if (cell.kind == MP_NULL)
         continue;
       if (!push_cell(&r, &cell, row, col))
-        return fail(&r, MP_E_TYPE_MISMATCH);
+        return fail(&r, r.trouble);
       lua_rawseti(L, -2, col + 1);
     }
     lua_rawseti(L, rows, (int)row + 1);
@@ -347,7 +415,7 @@ static void want_first(reading *r, int idx)
   if (kind > MP_NULL && kind < MP_KIND_N)
     r->want[0] = (uint8_t)kind;
   else
-    r->want[0] = r->column_n > 0 ? (uint8_t)r->result->columns[0].kind : MP_NULL;
+    want_reported(r);
 }
 
 static int read_value(lua_State *L)
@@ -365,7 +433,7 @@ static int read_value(lua_State *L)
   if (cell.kind == MP_NULL)
     lua_pushnil(L);
   else if (!push_cell(&r, &cell, 0, 0))
-    return fail(&r, MP_E_TYPE_MISMATCH);
+    return fail(&r, r.trouble);
   lua_pushboolean(L, there);
   end(&r);
   return 2;
@@ -387,7 +455,7 @@ static int read_column(lua_State *L)
     if (cell.kind == MP_NULL)
       lmp_push_null(L);
     else if (!push_cell(&r, &cell, row, 0))
-      return fail(&r, MP_E_TYPE_MISMATCH);
+      return fail(&r, r.trouble);
     lua_rawseti(L, -2, (int)row + 1);
   }
   end(&r);
@@ -398,7 +466,7 @@ static int stream_more(lua_State *L)
 {
   lmp_op *op = lmp_check_ready_op(L, 1);
   mp_request *req = op->req;
-  if (op->type != LMP_OP_REQUEST || req->op != MP_OP_STREAM)
+  if (op->type != LMP_OP_REQUEST || !mp_op_streams(req->op))
     return lmp_raise(L, MP_E_STALE_HANDLE, "operation %s is no stream", lua_tostring(L, 1));
   op->state = LMP_RUNNING;
   if (op->finished)
@@ -424,14 +492,39 @@ int lmp_push_columns(lua_State *L, const mp_result *result)
   return 2;
 }
 
+int lmp_push_types(lua_State *L, const mp_request *req)
+{
+  int n = req->param_types != NULL ? req->param_n : 0;
+  lua_createtable(L, n, 0);
+  for (int i = 0; i < n; i++) {
+    lua_pushinteger(L, req->param_types[i]);
+    lua_rawseti(L, -2, i + 1);
+  }
+  n = req->result != NULL ? req->result->column_n : 0;
+  lua_createtable(L, n, 0);
+  for (int i = 0; i < n; i++) {
+    lua_pushinteger(L, req->result->columns[i].type_id);
+    lua_rawseti(L, -2, i + 1);
+  }
+  return 2;
+}
+
+static int read_types(lua_State *L)
+{
+  lmp_op *op = lmp_check_ready_op(L, 1);
+  if (op->type != LMP_OP_REQUEST || op->req->result == NULL)
+    return 0;
+  lmp_push_types(L, op->req);
+  lmp_push_columns(L, op->req->result);
+  lua_pop(L, 1);
+  return 2;
+}
+
 void lmp_open_rows(lua_State *L, int hub)
 {
-  static const luaL_Reg functions[] = {{"rows", read_rows},
-                                       {"arrays", read_arrays},
-                                       {"value", read_value},
-                                       {"column", read_column},
-                                       {"objects", read_objects},
-                                       {"more", stream_more},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"rows", read_rows},       {"arrays", read_arrays},
+                                       {"value", read_value},     {"column", read_column},
+                                       {"objects", read_objects}, {"types", read_types},
+                                       {"more", stream_more},     {NULL, NULL}};
   lmp_add_functions(L, hub, functions);
 }

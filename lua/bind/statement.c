@@ -70,7 +70,7 @@ static mp_access access_at(lua_State *L, int idx)
 typedef struct options {
   bool own, no_cache;
   uint64_t timeout_ns;
-  size_t max_rows, max_bytes, chunk;
+  size_t max_rows, max_bytes, chunk, rows_before;
   int kinds; /* place of the array of kinds on the stack, 0: none */
 } options;
 
@@ -94,6 +94,8 @@ static void read_option(lua_State *L, options *o, int room)
     o->max_bytes = count_of(L, -1);
   } else if (strcmp(name, "chunk") == 0) {
     o->chunk = count_of(L, -1);
+  } else if (strcmp(name, "rows_before") == 0) {
+    o->rows_before = count_of(L, -1);
   } else if (strcmp(name, "timeout") == 0) {
     o->timeout_ns = lmp_seconds_ns(L, -1, 0);
   } else if (strcmp(name, "kinds") == 0 && lua_istable(L, -1)) {
@@ -131,6 +133,7 @@ static void apply(mp_request *req, const options *o)
   req->max_rows = o->max_rows;
   req->max_bytes = o->max_bytes;
   req->chunk_rows = o->chunk;
+  req->rows_before = o->rows_before;
 }
 
 static mp_kind kind_at(lua_State *L, int kinds, int i)
@@ -177,10 +180,10 @@ static mp_status read_row(lua_State *L, int idx, int n, int kinds, mp_arena *are
   return status;
 }
 
-/* The same for rows that stand one behind the other in one array: those of n values from row `from` on. On failure
-** *at is the row. */
+/* The same for rows that stand one behind the other in one array: those of n values from row `from` on; turned: column by
+** column. On failure *at is the row. */
 static mp_status read_rows(lua_State *L, int idx, size_t from, size_t rows, int n, int kinds_idx,
-                           mp_arena *arena, mp_value *out, size_t *at)
+                           bool turned, mp_arena *arena, mp_value *out, size_t *at)
 {
   mp_kind *kinds = mp_arena_alloc(arena, (size_t)n * sizeof *kinds + 1);
   lua_Integer place = (lua_Integer)from * n;
@@ -195,7 +198,8 @@ static mp_status read_rows(lua_State *L, int idx, size_t from, size_t rows, int 
     for (int i = 0; i < n; i++) {
       mp_status status;
       lua_rawgeti(L, idx, (int)++place);
-      status = read_value(L, i + 1, kinds[i], arena, out++);
+      size_t to = turned ? (size_t)i * rows + *at : *at * (size_t)n + (size_t)i;
+      status = read_value(L, i + 1, kinds[i], arena, &out[to]);
       if (status != MP_OK)
         return status;
     }
@@ -248,7 +252,35 @@ static int statement_stream(lua_State *L)
   return run_one(L, MP_OP_STREAM);
 }
 
-static int statement_many(lua_State *L)
+static int statement_copy_out(lua_State *L)
+{
+  return run_one(L, MP_OP_COPY_OUT);
+}
+
+static int statement_listen(lua_State *L)
+{
+  return run_one(L, MP_OP_LISTEN);
+}
+
+/* Columns of values, one behind the other, as an array each; NULL: no memory. */
+static mp_value *as_arrays(mp_arena *arena, const mp_value *values, int n, size_t rows)
+{
+  mp_value *out = mp_arena_alloc(arena, (size_t)n * sizeof *out + 1);
+  mp_array *arrays = mp_arena_alloc(arena, (size_t)n * sizeof *arrays + 1);
+  int *length = mp_arena_alloc(arena, sizeof *length);
+  if (out == NULL || arrays == NULL || length == NULL)
+    return NULL;
+  *length = (int)rows;
+  for (int i = 0; i < n; i++) {
+    arrays[i] = (mp_array){
+        .dim_n = rows > 0, .dims = length, .n = rows, .items = values + (size_t)i * rows};
+    out[i] = (mp_value){.kind = MP_ARRAY, .a = &arrays[i]};
+  }
+  return out;
+}
+
+/* turned: the rows are the parameters of one run, an array for each column. */
+static int run_rows(lua_State *L, mp_op what, bool turned)
 {
   size_t len, rows, from, at;
   const char *sql = luaL_checklstring(L, 2, &len);
@@ -262,20 +294,37 @@ static int statement_many(lua_State *L)
   from = (size_t)parameter_count(L, 6);
   luaL_argcheck(L, n == 0 || from + rows <= INT_MAX / (size_t)n, 5, "number of rows");
   o = read_options(L, 7);
-  op = begin(L, MP_OP_MANY);
+  op = begin(L, what);
   apply(op->req, &o);
   op->req->access = MP_ACCESS_WRITE;
   values = mp_arena_zalloc(op->req->arena, rows * (size_t)n * sizeof *values + 1);
   if (values == NULL)
     return no_memory(L, op);
-  status = read_rows(L, 3, from, rows, n, o.kinds, op->req->arena, values, &at);
+  status = read_rows(L, 3, from, rows, n, o.kinds, turned, op->req->arena, values, &at);
   if (status != MP_OK) {
-    lua_pushfstring(L, "row %d, %s", (int)at + 1, lua_tostring(L, -1));
+    lua_pushfstring(L, "row %d, %s", (int)(o.rows_before + at) + 1, lua_tostring(L, -1));
     return refuse(L, op, status);
   }
-  if (mp_request_fill(op->req, sql, len, values, n, rows) != MP_OK)
+  if (turned && (values = as_arrays(op->req->arena, values, n, rows)) == NULL)
+    return no_memory(L, op);
+  if (mp_request_fill(op->req, sql, len, values, n, turned ? 1 : rows) != MP_OK)
     return no_memory(L, op);
   return submit(L, op);
+}
+
+static int statement_many(lua_State *L)
+{
+  return run_rows(L, MP_OP_MANY, false);
+}
+
+static int statement_by_column(lua_State *L)
+{
+  return run_rows(L, MP_OP_QUERY, true);
+}
+
+static int statement_copy_in(lua_State *L)
+{
+  return run_rows(L, MP_OP_COPY_IN, false);
 }
 
 static int statement_prepare(lua_State *L)
@@ -298,8 +347,11 @@ static int statement_ping(lua_State *L)
 
 void lmp_add_statements(lua_State *L, int hub)
 {
-  static const luaL_Reg methods[] = {{"query", statement_query}, {"stream", statement_stream},
-                                     {"many", statement_many},   {"prepare", statement_prepare},
-                                     {"ping", statement_ping},   {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"query", statement_query},     {"stream", statement_stream},
+      {"many", statement_many},       {"by_column", statement_by_column},
+      {"prepare", statement_prepare}, {"ping", statement_ping},
+      {"copy_in", statement_copy_in}, {"copy_out", statement_copy_out},
+      {"listen", statement_listen},   {NULL, NULL}};
   lmp_add_functions(L, hub, methods);
 }

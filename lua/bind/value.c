@@ -195,6 +195,8 @@ bool lmp_push(lua_State *L, int metas, const mp_value *value)
     return true;
   case MP_JSON:
     return lmp_json_read(L, metas, value->s, value->len, NULL);
+  case MP_ARRAY:
+    return lmp_push_array(L, metas, value->a);
   case MP_NULL:
   case MP_KIND_N:
     break;
@@ -217,8 +219,12 @@ bool lmp_push_cell(lua_State *L, int metas, const mp_value *cell, mp_kind want)
 void lmp_push_value(lua_State *L, const mp_value *value)
 {
   int metas = lmp_push_metas(L);
-  if (!lmp_push(L, metas, value))
-    lua_pushlstring(L, value->s, value->len);
+  if (!lmp_push(L, metas, value)) {
+    if (value->kind == MP_JSON)
+      lua_pushlstring(L, value->s, value->len);
+    else
+      lua_pushnil(L); /* an array with JSON in it that is none */
+  }
   lua_remove(L, metas);
 }
 

@@ -67,8 +67,8 @@ typedef struct lmp_scratch {
   char why[LMP_WHY_MAX];
 } lmp_scratch;
 
-/* lmp_to_kind without an arena, for any kind but MP_JSON: *out and *why may point into the
-** scratch. */
+/* lmp_to_kind without an arena, for any kind but MP_JSON and MP_ARRAY: *out and *why may point
+** into the scratch. */
 bool lmp_read_kind(lua_State *L, int idx, mp_kind want, mp_value *out, lmp_scratch *room,
                    const char **why);
 
@@ -98,6 +98,10 @@ void lmp_push_text(lua_State *L, const mp_value *value);
 
 /* Push a value as what it is. False: JSON that is none, nothing is pushed. */
 bool lmp_push(lua_State *L, int metas, const mp_value *value);
+bool lmp_push_array(lua_State *L, int metas, const mp_array *array);
+
+/* The table at idx as an array of the server's, as lmp_to_kind. */
+bool lmp_to_array(lua_State *L, int idx, mp_arena *arena, mp_value *out, const char **why);
 
 /* What all kinds share: tostring, .., ==, < and <=. */
 extern const luaL_Reg lmp_operators[];

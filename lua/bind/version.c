@@ -21,6 +21,8 @@ int lmp_versions(lua_State *L)
   set_version(L, "moonpool", MOONPOOL_VERSION);
   set_version(L, "libuv", uv_version_string());
   set_version(L, "sqlite", mp_backend_sqlite.version());
+  set_version(L, "libpq", mp_backend_postgres.version());
+  set_version(L, "libmariadb", mp_backend_mariadb.version());
   set_version(L, "openssl", OpenSSL_version(OPENSSL_VERSION_STRING));
   if (pcre2_config(PCRE2_CONFIG_VERSION, NULL) <= (int)sizeof pcre2)
     pcre2_config(PCRE2_CONFIG_VERSION, pcre2);

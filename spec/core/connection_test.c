@@ -39,7 +39,13 @@ static void on_quiet(void *owner)
   heard.settled = mp_connection_settled(conn);
 }
 
-static const mp_connection_events conn_events = {on_ready, on_lost, on_closed, on_quiet};
+static void on_kill(void *owner)
+{
+  (void)owner;
+  mp_connection_killed(conn, false); /* there is no pool that could */
+}
+
+static const mp_connection_events conn_events = {on_ready, on_lost, on_closed, on_quiet, on_kill};
 
 static mp_config *config;
 

@@ -79,7 +79,8 @@ static void quotients_have_six_more_digits(void **state)
   check(mp_decimal_div, "7", "2", "3.5");
   check(mp_decimal_div, "6.00", "3", "2.00");
   check(mp_decimal_div, "-1", "3.00", "-0.33333333");
-  check(mp_decimal_div, "1", "2000000", "0"); /* exactly halfway: to the even digit */
+  check(mp_decimal_div, "1", "2000000", "0.000001"); /* exactly halfway: away from zero */
+  check(mp_decimal_div, "-1", "2000000", "-0.000001");
   check(mp_decimal_div, "3", "2000000", "0.000002");
   check(mp_decimal_div, "0.00", "-5", "0.00");
   check(mp_decimal_div, "1", "0.000000000000000000000000000003", /* never fewer digits than given */
@@ -105,21 +106,21 @@ static void whole_quotients_cut_towards_zero_and_rests_take_the_dividends_sign(v
   check(mp_decimal_idiv, "1", "0", "division_by_zero");
 }
 
-static void rounding_goes_to_the_even_digit(void **state)
+static void halves_are_rounded_away_from_zero(void **state)
 {
   static const struct {
     const char *from;
     int scale;
     const char *to;
   } rows[] = {
-      {"2.5", 0, "2"},
+      {"2.5", 0, "3"},
       {"3.5", 0, "4"},
-      {"-2.5", 0, "-2"},
+      {"-2.5", 0, "-3"},
       {"-3.5", 0, "-4"},
       {"2.51", 0, "3"},
-      {"0.125", 2, "0.12"},
+      {"0.125", 2, "0.13"},
       {"0.135", 2, "0.14"},
-      {"-0.5", 0, "0"},
+      {"-0.5", 0, "-1"},
       {"1", 3, "1.000"},
       {"0.004", 2, "0.00"},
       {"-0.004", 2, "0.00"},
@@ -127,7 +128,7 @@ static void rounding_goes_to_the_even_digit(void **state)
       {"99999999999999999999999999999999999999999.5", 0,
        "100000000000000000000000000000000000000000"},
       {"0.00000000000000000000000000000000000000000000005", 46,
-       "0.0000000000000000000000000000000000000000000000"},
+       "0.0000000000000000000000000000000000000000000001"},
       {"0.00000000000000000000000000000000000000000000015", 46,
        "0.0000000000000000000000000000000000000000000002"},
   };
@@ -297,7 +298,7 @@ int main(void)
       cmocka_unit_test(products_add_their_scales),
       cmocka_unit_test(quotients_have_six_more_digits),
       cmocka_unit_test(whole_quotients_cut_towards_zero_and_rests_take_the_dividends_sign),
-      cmocka_unit_test(rounding_goes_to_the_even_digit),
+      cmocka_unit_test(halves_are_rounded_away_from_zero),
       cmocka_unit_test(numbers_compare_by_value),
       cmocka_unit_test(integers_are_operands_too),
       cmocka_unit_test(whole_numbers_and_doubles_come_out),

@@ -84,7 +84,7 @@ static void decimals_calculate_exactly(void **state)
       {"mp_decimal_neg('0.00')", "0.00"},
       {"mp_decimal_abs('-1.20')", "1.20"},
       {"mp_decimal_abs('1.20')", "1.20"},
-      {"mp_decimal_cast('2.345', 2)", "2.34"},
+      {"mp_decimal_cast('2.345', 2)", "2.35"},
       {"mp_decimal_cast('2.355', 2)", "2.36"},
       {"mp_decimal_cast(7, 2)", "7.00"},
       {"mp_decimal_cast('x', 2)", "! not a decimal"},

@@ -55,6 +55,12 @@ static const good goods[] = {
     {"postgres://%2Fvar%2Frun/shop",
      {.scheme = "postgres", .host = "/var/run", .database = "shop"}},
     {"postgres://h:", {.scheme = "postgres", .host = "h"}},
+    {"postgres://u@a,b/d", {.scheme = "postgres", .user = "u", .host = "a,b", .database = "d"}},
+    {"postgres://a:1,b,c:3/d", {.scheme = "postgres", .host = "a:1,b,c:3", .database = "d"}},
+    {"postgres://[::1]:5,[fe80::1],h:/d",
+     {.scheme = "postgres", .host = "[::1]:5,[fe80::1],h", .database = "d"}},
+    {"postgres://%2Frun%2Fpg:6,%2Ftmp,h/d",
+     {.scheme = "postgres", .host = "[/run/pg]:6,[/tmp],h", .database = "d"}},
 };
 
 static void same(const char *a, const char *b)
@@ -125,6 +131,12 @@ static const struct {
     {"postgres://u:se/cret@h/x", "port"},
     {"postgres://[::1/x", "no ]"},
     {"postgres://[::1]x/y", "only a port"},
+    {"postgres://a,/x", "an empty one among several"},
+    {"postgres://,a/x", "an empty one among several"},
+    {"postgres://a,,b/x", "an empty one among several"},
+    {"postgres://a,b:70000/x", "port"},
+    {"postgres://a,[::1/x", "no ]"},
+    {"postgres://a,b%2Cc/x", "a comma or a bracket"},
     {"sqlite:x?mode", "name=value"},
     {"sqlite:x?=ro", "name=value"},
 };

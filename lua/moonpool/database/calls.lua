@@ -2,13 +2,34 @@
 -- and for a prepared statement: `self` says in place() where they run.
 
 local core = require "moonpool.core"
+local codec = require "moonpool.database.codec"
 local copy = require "moonpool.database.copy"
+local cursor = require "moonpool.database.cursor"
 local errors = require "moonpool.errors"
 local placeholder = require "moonpool.database.placeholder"
 local statement = require "moonpool.database.statement"
 local stream = require "moonpool.database.stream"
 
 local calls = {}
+
+local CHUNK = 1000 -- rows that a stream inside a transaction fetches at once
+
+-- What the loop over rows runs on, with the database's codecs.
+local function open_stream(database, lease, found, params, n, way)
+  local rows = core.rows
+  local _, frame
+  if database.codecs then
+    params, rows = codec.stream(database, lease, found.sql, params, n)
+  end
+  if lease == nil and found.selects and (database.dialect == "postgres" or database.dialect == "mariadb") then
+    _, frame = statement.place(database, found.access)
+  end
+  if frame then -- in a transaction: the loop's body, or leaving it early, would end that
+    return stream.loop(cursor.open(database, frame, found.sql, params, n, database.query_options, CHUNK, rows))
+  end
+  return stream.loop(stream.open(database, lease, found.sql, found.access, params, n, database.query_options, rows,
+    nil, nil, nil, way))
+end
 
 local read, bind, run = placeholder.read, placeholder.bind, statement.run
 local select = select
@@ -24,6 +45,9 @@ local function ask(self, take, sql, ...)
   local database, lease = place_of(self)
   local found = read(database.dialect, sql)
   local params, n = bind(found, select("#", ...), ...)
+  if database.codecs then
+    return codec.run(database, lease, found.sql, found.access, params, n, database.query_options, take)
+  end
   return run(database, lease, found.sql, found.access, params, n, database.query_options, take)
 end
 
@@ -95,6 +119,9 @@ function calls:execute_many(sql, rows)
     return 0
   end
   return copy.together(database, lease, function()
+    if database.codecs then
+      values = codec.parameters(database, lease, found.sql, values, width, n)
+    end
     return statement.many(database, lease, found.sql, values, width, n, 0, database.query_options)
   end)
 end
@@ -106,8 +133,7 @@ function calls:stream(sql, ...)
   local database, lease = place_of(self)
   local found = read(database.dialect, sql)
   local params, n = bind(found, select("#", ...), ...)
-  return stream.loop(stream.open(database, lease, found.sql, found.access, params, n, database.query_options,
-    core.rows))
+  return open_stream(database, lease, found, params, n)
 end
 
 --- Write many rows into a table, all or nothing, the fastest way that the database has.
@@ -121,14 +147,17 @@ function calls:copy_in(table_name, columns, source)
   return copy.into(database, lease, table_name, columns, source)
 end
 
---- The rows of a statement or of a table, streamed: for row in db:copy_out("books") do.
+--- The rows of a statement or of a table, streamed the cheapest way that the database has: for row in db:copy_out("books") do.
 ---@return moonpool.stream
 --- Raises like stream.
 function calls:copy_out(sql_or_table)
+  local database, lease = place_of(self)
   if type(sql_or_table) == "string" and not sql_or_table:find("%s") then
-    sql_or_table = "SELECT * FROM " .. copy.table_name(self:place(), sql_or_table)
+    sql_or_table = "SELECT * FROM " .. copy.table_name(database, sql_or_table)
   end
-  return self:stream(sql_or_table)
+  local found = read(database.dialect, sql_or_table)
+  local params, n = bind(found, 0)
+  return open_stream(database, lease, found, params, n, database.dialect == "postgres" and "copy_out" or nil)
 end
 
 return calls

@@ -56,6 +56,7 @@ function connection.open(database)
   end
   local lease = holding.acquire(database, "read")
   holding.hold(database, lease, "read", "a connection")
+  lease:taint()
   local self = connection.wrap(database, lease)
   self.watch = setmetatable({ database = database, lease = lease }, Watch)
   holding.watch(task, self.watch)

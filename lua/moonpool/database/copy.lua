@@ -1,13 +1,20 @@
 -- Many rows in one go: what stands behind execute_many and copy_in. Everything is written or nothing.
 
+local codec = require "moonpool.database.codec"
+local core = require "moonpool.core"
 local errors = require "moonpool.errors"
 local holding = require "moonpool.database.holding"
+local placeholder = require "moonpool.database.placeholder"
+local runtime = require "moonpool.runtime"
 local statement = require "moonpool.database.statement"
 local transaction = require "moonpool.database.transaction"
 
 local copy = {}
 
-local CHUNK = 1000
+local await = runtime.await
+
+local CHUNK, COPY_CHUNK = 1000, 5000 -- rows that go at once
+local CHUNK_BYTES = 4 * 1024 * 1024  -- and no more where their texts are that long
 
 --- Run fn so that what it writes is kept as a whole: in the task's transaction, or in the connection's.
 function copy.together(database, lease, fn)
@@ -62,39 +69,111 @@ local function rows_of(source)
   return errors.raise("bad_argument", "copy_in takes an array of arrays or an iterator, not a " .. type(source))
 end
 
+-- The kinds that values are sent as where a plain table or string would be taken for something else; nil where none is.
+-- The server is asked once, which finds wrong names before a row is read.
+local function kinds_of(database, lease, table_name, names, sql)
+  local frame
+  if not lease then
+    lease, frame = statement.place(database, "write")
+  end
+  local op = lease:prepare("SELECT " .. table.concat(names, ", ") .. " FROM " .. table_name)
+  await(op)
+  local count, problem, reported, _, types = core.take(op)
+  if count == nil then
+    problem.position = nil -- of another text
+    local err = statement.fail(database, sql, problem)
+    if frame then
+      frame.failure = frame.failure or err
+    end
+    return error(err, 0)
+  end
+  local kinds
+  for place = 1, #names do
+    local kind = reported[place]
+    if kind == core.kind.array or kind == core.kind.blob then
+      kinds = kinds or {}
+      kinds[place] = kind
+    end
+  end
+  return kinds, database.codecs and codec.encoders(database, lease, types)
+end
+
+-- What is the same for each chunk, with the rows that went before it.
+local function chunk_options(database, own, kinds)
+  local options = { own = own, kinds = kinds }
+  for name, value in pairs(database.query_options or {}) do
+    options[name] = value
+  end
+  return options
+end
+
+local blob_type = getmetatable(core.blob "")
+
+-- Read rows into one array, one behind the other, until there are `most` of them or their texts are long.
+-- Gives how many, and whether that was all.
+local function gather(next_row, values, width, most, before)
+  local n, at, bytes = 0, 0, 0
+  while n < most and bytes < CHUNK_BYTES do
+    local row = next_row()
+    if row == nil then
+      return n, true
+    elseif type(row) ~= "table" then
+      return errors.raise("bad_parameters", ("row %d of copy_in is no table, but a %s"):format(before + n + 1, type(row)))
+    elseif row[width + 1] ~= nil then
+      return errors.raise("bad_parameters", ("row %d of copy_in has more values than there are columns (%d)"):format(
+        before + n + 1, width))
+    end
+    for column = 1, width do
+      local value = row[column]
+      local kind = type(value)
+      if kind == "string" or kind == "userdata" and getmetatable(value) == blob_type then
+        bytes = bytes + #value
+      end
+      values[at + column] = value
+    end
+    at = at + width
+    n = n + 1
+  end
+  return n, false
+end
+
 --- db:copy_in.
 function copy.into(database, lease, table_name, columns, source)
   if type(columns) ~= "table" or columns[1] == nil then
     return errors.raise("bad_argument", "copy_in takes the columns as a non-empty array of names")
   end
-  local names, marks = {}, {}
+  local names, marks, width = {}, {}, #columns
   for place, name in ipairs(columns) do
     names[place], marks[place] = quote(database, name), "?"
   end
-  local sql = "INSERT INTO " .. copy.table_name(database, table_name) .. " (" .. table.concat(names, ", ")
-    .. ") VALUES ("
-    .. table.concat(marks, ", ") .. ")"
+  local target = copy.table_name(database, table_name)
+  local into = target .. " (" .. table.concat(names, ", ") .. ")"
+  local by_copy = database.dialect == "postgres"
+  local sql = by_copy and "COPY " .. into .. " FROM STDIN"
+    or placeholder.read(database.dialect, "INSERT INTO " .. into .. " VALUES (" .. table.concat(marks, ", ") .. ")").sql
   local next_row = rows_of(source)
   return copy.together(database, lease, function()
-    local width = #names
-    local total, values, n = 0, {}, 0
-    for row in next_row do
-      if type(row) ~= "table" then
-        return errors.raise("bad_parameters", "row " .. total + n + 1 .. " of copy_in is no table")
-      end
-      for column = 1, width do
-        values[n * width + column] = row[column]
-      end
-      n = n + 1
-      if n == CHUNK then
-        statement.many(database, lease, sql, values, width, n, 0, database.query_options)
-        total, values, n = total + n, {}, 0
-      end
+    local kinds, encoders
+    if by_copy then
+      kinds, encoders = kinds_of(database, lease, target, names, sql)
     end
-    if n > 0 then
-      statement.many(database, lease, sql, values, width, n, 0, database.query_options)
-    end
-    return total + n
+    local options = chunk_options(database, by_copy, kinds)
+    local before, written = 0, 0
+    local over
+    repeat
+      local values, n = {}
+      n, over = gather(next_row, values, width, by_copy and COPY_CHUNK or CHUNK, before)
+      if n > 0 then
+        if encoders then
+          codec.encode(encoders, values, width, n)
+        end
+        options.rows_before = before
+        local affected = statement.many(database, lease, sql, values, width, n, 0, options, by_copy and "copy_in" or nil)
+        written = written + (by_copy and affected or n)
+        before = before + n
+      end
+    until over
+    return written
   end)
 end
 

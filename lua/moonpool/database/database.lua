@@ -2,11 +2,13 @@
 -- Transactions, entities and schemas are added to it by the floors above.
 
 local calls = require "moonpool.database.calls"
+local codec = require "moonpool.database.codec"
 local connection = require "moonpool.database.connection"
 local core = require "moonpool.core"
 local errors = require "moonpool.errors"
 local event = require "moonpool.database.event"
 local holding = require "moonpool.database.holding"
+local listen = require "moonpool.database.listen"
 local options_of = require "moonpool.database.options"
 local password = require "moonpool.database.password"
 local runtime = require "moonpool.runtime"
@@ -28,12 +30,18 @@ database.methods = Database
 local open = setmetatable({}, { __mode = "k" }) -- what close_all and health go through
 
 local function pool_config(options)
-  local pool = options.pool
+  local pool, tls = options.pool, options.tls or {}
   return {
     backend = options.dialect, host = options.host, port = options.port, user = options.user,
     database = options.database, connect_timeout = options.connect_timeout, command_timeout = options.command_timeout,
-    statement_cache = options.statement_cache, pipeline = pool.pipeline, inline_reads = options.inline_reads ~= false,
-    options = { mode = options.mode }, min = pool.min, max = pool.max, timeout = pool.timeout,
+    statement_cache = options.statement_cache, pipeline = pool.pipeline, pooler = options.pooler,
+    inline_reads = options.inline_reads ~= false,
+    options = {
+      mode = options.mode, tls_mode = tls.mode, tls_ca = tls.ca, tls_cert = tls.cert, tls_key = tls.key,
+      application_name = options.application_name, target_session_attrs = options.target_session_attrs,
+      options = options.options, socket = options.socket,
+    },
+    min = pool.min, max = pool.max, timeout = pool.timeout,
     max_idle = pool.max_idle, max_lifetime = pool.max_lifetime, max_uses = pool.max_uses,
   }
 end
@@ -121,8 +129,9 @@ function Database:ping()
   local attempt = 1
   while true do
     local lease = self.on_fresh and holding.acquire(self, "read")
+    local waits = not lease and holding.would_wait(self, "read")
     local op = (lease or self.pool):ping()
-    local ok, err = pcall(runtime.await, op)
+    local ok, err = pcall(holding.await, self, op, "read", waits)
     if lease then
       lease:release()
     end
@@ -190,6 +199,7 @@ function Database:close(options)
   end
   local op
   local function start()
+    listen.shut(self)
     self.closed = true
     open[self] = nil
     op = self.pool:close(drain)
@@ -221,17 +231,34 @@ function Database:on(name, reader)
   return event.add(self, reader)
 end
 
-local function only_postgres(name)
-  return function(self)
-    return errors.raise("unsupported", "db:" .. name .. ": only PostgreSQL has it, and " .. tostring(self) .. " is "
-      .. self.dialect)
-  end
+--- Notifications of a channel, one after the other: for note in db:listen("jobs") do. It has a connection of its own; when that
+--- is lost it comes back by itself, and a note with gap = true says that something may have been missed.
+---@param channel string
+---@param options {timeout: number?}? the loop ends when nothing came for so many seconds
+---@return moonpool.listener
+--- Raises unsupported (other databases, behind a pooler), bad_argument, pool and connection errors; pool_closed from the loop.
+function Database:listen(channel, options)
+  return listen.loop(listen.open(self, channel, options))
 end
 
-Database.listen = only_postgres "listen"
-Database.notify = only_postgres "notify"
+--- Send a notification: at once, or when the transaction around it is committed.
+---@param channel string
+---@param payload string? at most 7999 bytes
+--- Raises unsupported (other databases), bad_argument, and the errors of a statement.
+function Database:notify(channel, payload)
+  return listen.notify(self, channel, payload)
+end
 
-for _, name in ipairs { "diff", "reflect", "reflect_entity", "session", "codec", "reads" } do
+--- What values of a type are in Lua, for raw SQL on this database: decode is given what would come otherwise (of a type that is
+--- not built in: the server's text), encode gives the text that the server reads. A domain counts as the type under it.
+---@param type_name string as SQL has it: "mood", "public.mood", "point", "mood[]"
+---@param functions {encode: (fun(value: any): string?)?, decode: (fun(value: any): any)?}
+--- Raises unsupported (other databases), bad_argument, unknown_option.
+function Database:codec(type_name, functions)
+  return codec.add(self, type_name, functions)
+end
+
+for _, name in ipairs { "diff", "reflect", "reflect_entity", "session", "reads" } do
   Database[name] = function()
     return errors.raise("unsupported", "db:" .. name .. " is not built yet")
   end
@@ -249,14 +276,25 @@ Database.tables = setmetatable({}, {
   end,
 })
 
+-- As a URL has it: a directory of sockets is escaped, an IPv6 address stands in brackets.
+local function shown_host(host)
+  if host:find("[,%[]") then
+    return host
+  elseif host:find("^[/@]") then
+    return (host:gsub("[/@:?#%%]", function(c) return ("%%%02X"):format(c:byte()) end))
+  end
+  return host:find(":.*:") and "[" .. host .. "]" or host
+end
+
 --- Where it is, never with the password.
 function Database:__tostring()
   local options = self.options
   if options.dialect == "sqlite" then
     return "sqlite:" .. options.database
   end
-  return options.dialect .. "://" .. (options.user and options.user .. "@" or "") .. (options.host or "")
-    .. (options.port and ":" .. options.port or "") .. "/" .. (options.database or "")
+  return options.dialect .. "://" .. (options.user and options.user .. "@" or "")
+    .. (options.host and shown_host(options.host) or "") .. (options.port and ":" .. options.port or "") .. "/"
+    .. (options.database or "")
 end
 
 return database

@@ -193,10 +193,10 @@ function holding.hold(database, lease, access, what)
   runtime.hold(access == "write" and database.writer or database.readers)
 end
 
---- A held connection has begun a transaction that may write: it has the writer until that ends.
+--- A held connection has begun a transaction that may write: where there is one writer, it has that until it ends.
 function holding.take_writer(database, lease)
   local hold = database.holds[lease]
-  if hold and not hold.writer then
+  if hold and not hold.writer and database.writer ~= database.readers then
     hold.writer = true
     runtime.hold(database.writer)
   end

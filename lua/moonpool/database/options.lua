@@ -32,6 +32,11 @@ function takes.some(value)
   return value ~= 0 and value or nil, "a whole number, 1 or more"
 end
 
+function takes.port(value)
+  value = takes.some(value)
+  return value and value <= 65535 and value or nil, "a whole number from 1 to 65535"
+end
+
 function takes.flag(value)
   if type(value) == "boolean" then
     return value
@@ -58,6 +63,10 @@ function takes.echo(value)
   return flag, "true, false or a function that takes a line"
 end
 
+local sqlite = { sqlite = true }
+local postgres = { postgres = true }
+local servers = { postgres = true, mariadb = true }
+
 local pool = {
   min = { "count", default = 1 },
   max = { "some", default = 10 },
@@ -65,7 +74,7 @@ local pool = {
   max_idle = { "number", default = 300 },
   max_lifetime = { "number", default = 3600 },
   max_uses = { "count" },
-  pipeline = { "flag", only = "postgres", why = "only PostgreSQL has a pipeline" },
+  pipeline = { "flag", only = postgres, why = "only PostgreSQL has a pipeline" },
   leak_after = { "seconds" },
 }
 
@@ -74,11 +83,22 @@ local retry = {
   backoff = { "number", default = 0.1 },
 }
 
+local tls = {
+  mode = { "text", one_of = { off = true, prefer = true, require = true, verify_ca = true, verify_full = true } },
+  ca = { "text" },
+  cert = { "text" },
+  key = { "text" },
+}
+
+local session_attrs = {
+  any = true, ["read-write"] = true, ["read-only"] = true, primary = true, standby = true, ["prefer-standby"] = true,
+}
+
 local known = {
   url = { "text" },
   dialect = { "text" },
   host = { "text", server = true },
-  port = { "some", server = true },
+  port = { "port", server = true },
   user = { "text", server = true },
   password = { "secret", server = true },
   database = { "text" },
@@ -93,11 +113,17 @@ local known = {
   max_rows = { "some" },
   max_bytes = { "some" },
   mode = {
-    "text", only = "sqlite", why = "only a SQLite file is opened in a mode", one_of = { ro = true, rw = true, rwc = true },
+    "text", only = sqlite, why = "only a SQLite file is opened in a mode", one_of = { ro = true, rw = true, rwc = true },
   },
-  inline_reads = { "flag", only = "sqlite", why = "only SQLite reads on the loop's own thread" },
-  tls = { unsupported = "SQLite has no connection to encrypt, and the databases that do are not built yet" },
-  pooler = { unsupported = "SQLite has no pooler in front of it, and the databases that may are not built yet" },
+  inline_reads = { "flag", only = sqlite, why = "only SQLite reads on the loop's own thread" },
+  tls = { table = tls, only = servers, why = "SQLite has no connection to encrypt" },
+  pooler = { "flag", only = servers, why = "SQLite has no pooler in front of it" },
+  application_name = { "text", only = postgres, why = "only PostgreSQL's sessions have a name" },
+  target_session_attrs = {
+    "text", only = postgres, why = "only PostgreSQL's hosts are chosen by what they are", one_of = session_attrs,
+  },
+  socket = { "text", only = { mariadb = true }, why = "only MariaDB has an option for its unix socket (PostgreSQL: host)" },
+  options = { "text", only = postgres, why = "only PostgreSQL's server takes options when a session begins" },
   replicas = { unsupported = "replicas are not built yet" },
   router = {
     unsupported = "routing between databases is not built yet: name one with using(...) or the entity's option database",
@@ -109,7 +135,6 @@ local dialects = { mysql = "mariadb", postgresql = "postgres", sqlite3 = "sqlite
 local all_dialects = {
   sqlite = true, postgres = true, mariadb = true, mysql = true, yugabyte = true, fake = true, fake_file = true,
 }
-local built = { sqlite = true, fake = true, fake_file = true }
 local default_ports = { yugabyte = 5433 }
 
 local function check_one(path, spec, value)
@@ -152,7 +177,7 @@ local function fill(specs, checked)
   return checked
 end
 
-local numbers = { number = true, seconds = true, count = true, some = true }
+local numbers = { number = true, seconds = true, count = true, some = true, port = true }
 local flags = { flag = true, echo = true }
 local words = { ["true"] = true, ["1"] = true, ["false"] = false, ["0"] = false }
 
@@ -194,18 +219,29 @@ local function merge(into, from)
   return into
 end
 
+-- Behind a transaction pooler each transaction may meet another session, so nothing may be kept in one.
+local function suit_pooler(checked, given)
+  if checked.pool.pipeline then
+    errors.raise("configuration", "option pool.pipeline: behind a pooler statements do not share connections")
+  elseif given.statement_cache ~= nil and checked.statement_cache > 0 then
+    errors.raise("configuration", "option statement_cache: behind a pooler no statements are kept (leave it out)")
+  end
+  checked.pool.pipeline = false
+  checked.statement_cache = 0
+end
+
 -- The dialect's own rules.
 local function suit(checked, given)
   local dialect = checked.dialect
   for name, spec in pairs(known) do
-    if given[name] ~= nil and spec.only and spec.only ~= dialect then
+    if given[name] ~= nil and spec.only and not spec.only[dialect] then
       errors.raise("unsupported", "option " .. name .. ": " .. spec.why)
     elseif given[name] ~= nil and spec.server and dialect == "sqlite" then
       errors.raise("unsupported", "option " .. name .. ": SQLite is a file, it has no " .. name)
     end
   end
   for name, spec in pairs(pool) do
-    if given.pool and given.pool[name] ~= nil and spec.only and spec.only ~= dialect then
+    if given.pool and given.pool[name] ~= nil and spec.only and not spec.only[dialect] then
       errors.raise("unsupported", "option pool." .. name .. ": " .. spec.why)
     end
   end
@@ -214,6 +250,11 @@ local function suit(checked, given)
       errors.raise("configuration", "option pool.min is greater than pool.max")
     end
     checked.pool.min = checked.pool.max
+  end
+  if checked.pooler then
+    suit_pooler(checked, given)
+  elseif checked.pool.pipeline == nil and dialect == "postgres" then
+    checked.pool.pipeline = true
   end
 end
 
@@ -235,6 +276,11 @@ function options.names()
   return known
 end
 
+local function suggest(name, in_postgres_url)
+  local found = vocabulary.suggest(tostring(name), known)
+  return found == "" and in_postgres_url and vocabulary.suggest(tostring(name), url.libpq_names) or found
+end
+
 --- Check what a database was configured with.
 ---@param given string|table a URL, or options (a URL among them, which they override)
 ---@return table options complete, with `pool` and `retry` tables
@@ -246,8 +292,9 @@ function options.read(given, more)
     return errors.raise("configuration", "a database is configured with a URL or a table of options, not with a "
       .. type(given))
   end
+  local location
   if given.url ~= nil then
-    local location = check_one("url", known.url, given.url)
+    location = check_one("url", known.url, given.url)
     given = merge(unfold(url.parse(location)), given)
   end
 
@@ -255,7 +302,7 @@ function options.read(given, more)
   for name, value in pairs(given) do
     local spec = known[name]
     if spec == nil then
-      return errors.raise("unknown_option", "no option " .. tostring(name) .. vocabulary.suggest(tostring(name), known))
+      return errors.raise("unknown_option", "no option " .. tostring(name) .. suggest(name, location ~= nil and given.dialect == "postgres"))
     elseif spec.table then
       checked[name] = check_table(name, spec.table, value)
     else
@@ -273,9 +320,6 @@ function options.read(given, more)
   end
   checked.port = checked.port or default_ports[dialect]
   checked.dialect = dialect == "yugabyte" and "postgres" or dialects[dialect] or dialect
-  if not built[checked.dialect] then
-    return errors.raise("unsupported", "the dialect " .. checked.dialect .. " is not built yet: only sqlite is")
-  end
 
   checked.pool = fill(pool, checked.pool or {})
   checked.retry = fill(retry, checked.retry or {})

@@ -17,6 +17,7 @@ local habits = {
 habits.fake, habits.fake_file = habits.sqlite, habits.sqlite
 
 local READ = { SELECT = true, VALUES = true, SHOW = true, TABLE = true, DESCRIBE = true }
+local SELECTS = { SELECT = true, VALUES = true, TABLE = true, WITH = true }
 local UNSURE = { WITH = true, EXPLAIN = true } -- of what stands inside
 local TRANSACTION = {
   BEGIN = true, START = true, COMMIT = true, ["END"] = true, ROLLBACK = true, ABORT = true,
@@ -72,8 +73,8 @@ local function skip(sql, i, habit)
     return at - 1
   elseif c == 91 and habit.brackets then -- [name]
     return find(sql, "]", i, true)
-  elseif c == 36 and not find(sub(sql, i - 1, i - 1), "[%w_]") then -- $tag$ ... $tag$
-    local tag = sql:match("^%$[%a_]?[%w_]*%$", i)
+  elseif c == 36 and not find(sub(sql, i - 1, i - 1), "[%w_\128-\255]") then -- $tag$ ... $tag$
+    local tag = sql:match("^%$[%w_\128-\255]*%$", i)
     if tag and not tag:find("^%$%d") then
       local _, stop = find(sql, tag, i + #tag, true)
       return stop
@@ -90,6 +91,7 @@ end
 ---@field order integer[]? the argument for each place, where that is not simply the place
 ---@field arity integer how many arguments the call takes (numbered and ? style)
 ---@field access "read"|"write"|nil nil: the server has to tell
+---@field selects boolean whether it is a query, of which a cursor may be made
 ---@field control string? the word, when it is transaction control
 
 local function scan(sql, habit)
@@ -152,7 +154,7 @@ local function scan(sql, habit)
       local stop = skip(sql, i, habit)
       if stop then
         i = stop + 1
-      elseif c == 36 and find(sql, "^%d", i + 1) and not find(sub(sql, i - 1, i - 1), "[%w_]") then
+      elseif c == 36 and find(sql, "^%d", i + 1) and not find(sub(sql, i - 1, i - 1), "[%w_\128-\255]") then
         local digits = sql:match("^%d+", i + 1)
         local number = tonumber(digits)
         if number == 0 or number > 65535 then
@@ -182,6 +184,7 @@ local function scan(sql, habit)
   elseif first ~= "" and first ~= "PRAGMA" then
     found.access = "write"
   end
+  found.selects = found.access == "read" and SELECTS[first] or false
   return found
 end
 

@@ -17,6 +17,9 @@ statement.explain_error = nil
 local function fail(database, sql, problem)
   local err = errors.from_core(problem)
   err.sql = sql
+  if err.table == nil and (err.constraint or err.columns) then -- MariaDB does not tell it of its keys and columns
+    err.table = sql:match "^INSERT INTO `([^`]+)`" or sql:match "^UPDATE `([^`]+)`"
+  end
   if statement.explain_error and err.table then
     statement.explain_error(database, err)
   end
@@ -172,22 +175,26 @@ end
 ---@param values any[] n for each row, one row behind the other
 ---@param rows integer how many rows
 ---@param from integer how many rows of `values` are left out before them
----@return integer affected
-function statement.many(database, lease, sql, values, n, rows, from, options)
+---@param way "many"|"copy_in"|"by_column"|nil how: the statement is run for each, is a COPY and they are its data, or takes
+--- them at once as arrays
+---@param take function? as for run
+---@return any value what take gave: the number of affected rows
+function statement.many(database, lease, sql, values, n, rows, from, options, way, take, a)
   local frame
   if not lease then
     lease, frame = place_of(database, current(), "write")
   end
   local record = database.observers and event.start(database, sql, n)
-  local op = lease:many(sql, values, n, rows, from, options)
+  local op = lease[way or "many"](lease, sql, values, n, rows, from, options)
   await(op)
-  local affected, problem
+  local value, problem
+  take = take or core.take
   if record then
-    affected, problem = event.take(record, op, core.take)
+    value, problem = event.take(record, op, take, a)
   else
-    affected, problem = core.take(op)
+    value, problem = take(op, a)
   end
-  local err = affected == nil and fail(database, sql, problem) or nil
+  local err = value == nil and fail(database, sql, problem) or nil
   if frame and err then
     frame.failure = frame.failure or err
   end
@@ -198,7 +205,7 @@ function statement.many(database, lease, sql, values, n, rows, from, options)
   if err then
     return error(err, 0)
   end
-  return affected
+  return value
 end
 
 --- Where a statement of the calling task goes now: a lease, or nil for the pool.

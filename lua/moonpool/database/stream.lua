@@ -59,7 +59,8 @@ end
 ---@param decode fun(op: integer, a: any, b: any, c: any): table[]|false|nil, any core.rows, core.objects ...
 ---@return moonpool.stream
 --- Raises what running a statement raises.
-function stream.open(database, lease, sql, access, params, n, options, decode, a, b, c)
+---@param way "stream"|"copy_out"|nil
+function stream.open(database, lease, sql, access, params, n, options, decode, a, b, c, way)
   local task = current()
   local parts = setmetatable({ lease = lease }, Parts)
   if not lease then
@@ -67,7 +68,8 @@ function stream.open(database, lease, sql, access, params, n, options, decode, a
   end
   local own = parts.lease == nil
   parts.lease = parts.lease or holding.acquire(database, access or "read")
-  local ok, op = pcall(parts.lease.stream, parts.lease, sql, access, params, n, options)
+  way = way or "stream"
+  local ok, op = pcall(parts.lease[way], parts.lease, sql, access, params, n, options)
   if not ok then
     if own then
       parts.lease:release()
@@ -83,7 +85,7 @@ function stream.open(database, lease, sql, access, params, n, options, decode, a
   holding.watch(task, parts)
   return setmetatable({
     database = database, task = task, sql = sql, parts = parts,
-    request = { access = access, params = params, n = n, options = options, attempt = 1 },
+    request = { access = access, params = params, n = n, options = options, attempt = 1, way = way },
     decode = decode, a = a, b = b, c = c,
     rows = {}, at = 0, count = 0,
     record = database.observers and event.start(database, sql, n) or nil,
@@ -107,7 +109,7 @@ local function again(self, problem)
     runtime.sleep(pause)
     parts.lease = holding.acquire(database, request.access or "read")
     holding.hold(database, parts.lease, request.access or "read", "a stream")
-    parts.op = parts.lease:stream(self.sql, request.access, request.params, request.n, request.options)
+    parts.op = parts.lease[request.way](parts.lease, self.sql, request.access, request.params, request.n, request.options)
   end)
   if not ok then
     finish(self, false, err)

@@ -20,6 +20,30 @@ local schemes = {
   mysql = { "mariadb" },
 }
 
+-- The names that other programs know a PostgreSQL URL's parameters by.
+url.libpq_names = {
+  sslmode = "tls.mode", sslrootcert = "tls.ca", sslcert = "tls.cert", sslkey = "tls.key", dbname = "database",
+}
+local tls_modes = {
+  disable = "off", prefer = "prefer", require = "require", ["verify-ca"] = "verify_ca", ["verify-full"] = "verify_full",
+}
+
+local function as_ours(name, value)
+  if name == "sslmode" and value == "allow" then
+    return errors.raise("unsupported", "database URL: sslmode=allow would encrypt only what the server does not take "
+      .. "unencrypted: write sslmode=prefer, or sslmode=disable")
+  elseif name == "sslmode" and not tls_modes[value] then
+    return errors.raise("configuration", "database URL: no sslmode " .. vocabulary.quoted(value)
+      .. vocabulary.suggest(value, tls_modes) .. "; there are disable, prefer, require, verify-ca, verify-full")
+  elseif name == "sslrootcert" and value == "system" then
+    return errors.raise("unsupported", "database URL: sslrootcert=system: leave it out, what the system trusts is used "
+      .. "where no file is named")
+  elseif name == "sslmode" then
+    value = tls_modes[value]
+  end
+  return url.libpq_names[name] or name, value
+end
+
 --- The options that a URL stands for; query parameters come along as texts.
 ---@param text string
 ---@return table options dialect host port user password database and the query parameters
@@ -32,18 +56,23 @@ function url.parse(text)
   end
   local parts = core.parse_url(text)
   local scheme = schemes[parts.scheme]
-  local options = {}
+  local options = {
+    dialect = scheme[1], host = parts.host, port = parts.port, user = parts.user, password = parts.password,
+    database = parts.database,
+  }
   for _, option in ipairs(parts.options) do
-    local name = option[1]
-    if options[name] ~= nil then
-      return errors.raise("configuration", "database URL: the option " .. name .. " is given twice")
+    local name, value = option[1], option[2]
+    if name == "url" or name == "dialect" then
+      return errors.raise("unknown_option", "database URL: no option " .. name .. " in a URL")
+    elseif options.dialect == "postgres" then
+      name, value = as_ours(name, value)
     end
-    options[name] = option[2]
+    if options[name] ~= nil then
+      return errors.raise("configuration", "database URL: the option " .. option[1] .. " is given twice")
+    end
+    options[name] = value
   end
-  options.dialect = scheme[1]
-  options.host, options.port = parts.host, parts.port or scheme[2]
-  options.user, options.password = parts.user, parts.password
-  options.database = parts.database
+  options.port = options.port or scheme[2]
   return options
 end
 

@@ -5,13 +5,35 @@
 --   visit              nodes that are written differently (see moonpool.sql.writer)
 --   calls              functions: their name there, or fn(writer, node)
 --   compared(w, node)  optional: an expression whose order or equality is asked
+--   alone(w, slot)     optional: a parameter with nothing beside it that tells its type
+--   beside(w, slot, other)   optional: one that is compared with another expression
+--   reuses             whether a value that is written twice is one parameter
 --   differs(w, node)   "is not equal", true where the left side is NULL
 --   limits(w, top, skip)   order_item(w, item)   named_key(w, item)
---   upsert(w, conflict, update)   assigned(w, field, node)
+--   upsert(w, conflict, update, key)   lists of columns; key: the table's own
+--   ignored            optional: how rows that an upsert left alone are told from new ones, where the number of affected
+--                      rows does not: statements that forget and count them, and returned(w, column), NULL for such a row
+--   assigned(w, field, node)
 --   column_type(field)     the type in CREATE TABLE
 --   generated_key      the column that id is; default_row, what INSERT says for a row of defaults only
+--   add_foreign_key(table, name, text)   optional: to a table that is there, if it has none of that name; without it
+--                      a table may refer to one that does not exist yet
+--   drop_foreign_key(name, constraint)   optional: from a table that may not be there; where tables that refer to each
+--                      other in a circle are dropped one by one
+--   lacks_set_default  whether ON DELETE SET DEFAULT does nothing
+--   drops_together     whether one DROP TABLE may name several
+--   commits_tables     whether CREATE TABLE and the like commit the transaction
+--   cuts_names         whether it calls constraints by itself, and cuts those names that are too long
+--   names_constraints  whether constraints have to be given the names that the others' have by themselves
+--   tells_key          whether the answer to an INSERT of one row has the key that was generated
+--   follow_key(w, table, column, slot)   optional: what makes the database give greater keys than the one in slot, where
+--                      it does not see by itself that a program gave one
 --   table_options      the end of CREATE TABLE
+--   needs_cursor       whether a connection can do nothing else while it streams
+--   explain(sql, analyze)  optional: the statement that asks how; explained(rows): its answer as text
 --   most_parameters    of one statement
+--   insert_arrays(w, slots, ordered)   optional: what INSERT writes, from one array for each column; ordered: keys are made in
+--                      the order of the rows. fits_array(kind, type): whether a column of the server's type takes that
 
 local errors = require "moonpool.errors"
 

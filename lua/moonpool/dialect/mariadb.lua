@@ -1,22 +1,53 @@
--- MariaDB. Text columns compare by code point and with their trailing spaces (utf8mb4_nopad_bin).
+-- MariaDB. Text columns compare by code point and with their trailing spaces (utf8mb4_nopad_bin), and so do the
+-- session's own texts. What the server would let pass in silence (a division by zero, an upsert that met another key) is
+-- made to fail by a sum beyond 64 bits that is calculated only then; its error shows the text in it, by which the backend
+-- knows it again (mariadb_error.c).
 
 local common = require "moonpool.dialect.common"
+local errors = require "moonpool.errors"
 local pattern = require "moonpool.dialect.pattern"
 
 local visit, calls = {}, {}
 
+-- An expression that fails. what: known to the backend; write: writes what makes it no constant, which the server would
+-- calculate at once.
+local function fail(w, what, write)
+  w:say("9223372036854775807 + length(concat_ws('', '" .. what .. "', ")
+  write(w)
+  return w:say("))")
+end
+
 -- ---- arithmetic ----
+
+local function not_zero(value)
+  if tonumber((tostring(value):gsub("LL$", ""))) == 0 then errors.raise("division_by_zero", "division by zero") end
+  return value
+end
+
+-- A divisor. The server's own answer to zero is NULL.
+local function divisor(w, node)
+  if node.op == "slot" then return w:slot(node, not_zero) end
+  w:say("if("):operand(node):say(" = 0, ")
+  fail(w, "division by zero", function() w:write(node) end)
+  return w:say(", "):write(node):say(")")
+end
 
 function visit.arithmetic(w, node)
   local operator, kind = node.operator, node.kind
   if operator == ".." then
     w:say("concat("):list({ node.left, node.right }, "write"):say(")")
   elseif operator == "/" and kind == "float" then
-    w:say("CAST("):write(node.left):say(" AS DOUBLE) / "):operand(node.right)
-  elseif operator == "//" and kind == "int" then
-    w:operand(node.left):say(" DIV "):operand(node.right)
+    w:say("CAST("):write(node.left):say(" AS DOUBLE) / ")
+    divisor(w, node.right)
+  elseif operator == "//" and kind == "float" then
+    w:say("truncate("):operand(node.left):say(" / ")
+    divisor(w, node.right):say(", 0)")
   elseif operator == "//" then
-    w:say("truncate("):operand(node.left):say(" / "):operand(node.right):say(", 0)")
+    w:operand(node.left):say(" DIV ")
+    divisor(w, node.right)
+  elseif operator == "/" or operator == "%" then
+    w:operand(node.left):say(" " .. operator .. " ")
+    divisor(w, node.right)
   else
     w:operand(node.left):say(" " .. operator .. " "):operand(node.right)
   end
@@ -89,13 +120,52 @@ function visit.among_rows(w, node)
   w:say(")")
 end
 
--- ---- the rest ----
+-- ---- types ----
 
 local TEXT = " CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
 
+-- A row has 65535 bytes, of which a varchar may take all but a few; a character takes up to four of them.
+local LONGEST_VARCHAR = 16383
+local LONGEST_KEY = 768
+
+local function refuse(field, message)
+  return errors.raise("unsupported", ("%s: %s"):format(field:title(), message))
+end
+
+local function is_key(field)
+  for _, one in ipairs(field.model and field.model.key or {}) do
+    if one == field then return true end
+  end
+  return false
+end
+
+local function unlimited(written)
+  return function(field)
+    if is_key(field) then
+      return refuse(field, ("a primary key of MariaDB has at most 3072 bytes: f.string{ max = %d } is the longest"):format(
+        LONGEST_KEY))
+    end
+    return written
+  end
+end
+
+local long_text = unlimited("longtext" .. TEXT)
+
+local function string_type(field)
+  if field.max > LONGEST_VARCHAR then return long_text(field) end
+  if field.max > LONGEST_KEY and is_key(field) then
+    return refuse(field, ("a primary key of MariaDB has at most 3072 bytes: max = %d is the longest"):format(LONGEST_KEY))
+  end
+  return ("varchar(%d)"):format(field.max) .. TEXT
+end
+
+-- ---- the rest ----
+
+local quote = common.quoter "`"
+
 return common.dialect {
   name = "mariadb",
-  quote = common.quoter "`",
+  quote = quote,
   placeholder = function() return "?" end,
   visit = visit,
   calls = calls,
@@ -141,9 +211,9 @@ return common.dialect {
     float = "double",
     decimal = function(field) return ("decimal(%d,%d)"):format(field.precision, field.scale) end,
     boolean = "tinyint(1)",
-    string = function(field) return ("varchar(%d)"):format(field.max) .. TEXT end,
-    text = "longtext" .. TEXT,
-    binary = "longblob",
+    string = string_type,
+    text = long_text,
+    binary = unlimited "longblob",
     date = "date",
     time = "time(6)",
     datetime = "datetime(6)",
@@ -153,19 +223,67 @@ return common.dialect {
     enum = "varchar(255)" .. TEXT,
   },
 
+  needs_cursor = true,
+  commits_tables = true,
+  names_constraints = true,
+
+  add_foreign_key = function(name, constraint, text)
+    return ("ALTER TABLE %s ADD CONSTRAINT %s FOREIGN KEY IF NOT EXISTS %s %s"):format(quote(name), quote(constraint),
+      quote(constraint), text)
+  end,
+
+  drop_foreign_key = function(name, constraint)
+    return ("ALTER TABLE IF EXISTS %s DROP FOREIGN KEY IF EXISTS %s"):format(quote(name), quote(constraint))
+  end,
+
+  -- The server takes the words and does as with RESTRICT.
+  lacks_set_default = true,
+
   generated_key = "bigint AUTO_INCREMENT PRIMARY KEY",
+  tells_key = true,
 
   table_options = " ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin",
   default_row = "() VALUES ()",
   most_parameters = 65535,
 
-  upsert = function(w, conflict, update)
-    -- without anything to update, a column is set to itself: INSERT IGNORE would hide other errors
-    w:say(" ON DUPLICATE KEY UPDATE ")
-    if #update == 0 then return w:name(conflict[1]):say(" = "):name(conflict[1]) end
-    for i, column in ipairs(update) do
-      if i > 1 then w:say(", ") end
-      w:name(column):say(" = VALUES("):name(column):say(")")
+  explain = function(sql, analyze) return (analyze and "ANALYZE" or "EXPLAIN") .. " FORMAT=JSON " .. sql end,
+
+  explained = function(rows)
+    local _, text = next(rows[1])
+    return text
+  end,
+
+  -- Whatever key was met comes here: another one than that which is meant must not change its row. A row that stays as it
+  -- is counts like one that is new, so they are counted apart.
+  upsert = function(w, conflict, update, key)
+    local first = update[1] or conflict[1] or key[1]
+    w:say(" ON DUPLICATE KEY UPDATE "):name(first):say(" = ")
+    local guarded = #conflict > 0 or #update == 0
+    if guarded then w:say("if(") end
+    if #conflict > 0 then
+      w:say("(")
+      for i, column in ipairs(conflict) do
+        w:say(i > 1 and " AND " or ""):name(column):say(" = VALUES("):name(column):say(")")
+      end
+      w:say(" OR ")
+      fail(w, "another unique key", function() w:name(conflict[1]) end):say(" > 0)")
+    end
+    if #update == 0 then
+      w:say(#conflict > 0 and " AND " or ""):say("(@mp_ignored := coalesce(@mp_ignored, 0) + 1) > 0, "):name(first)
+    else
+      w:say(guarded and ", " or ""):say("VALUES("):name(first):say(")")
+    end
+    if guarded then w:say(", NULL)") end
+    for i = 2, #update do
+      w:say(", "):name(update[i]):say(" = VALUES("):name(update[i]):say(")")
     end
   end,
+
+  ignored = {
+    forget = "SELECT @mp_ignored := 0",
+    count = "SELECT @mp_ignored",
+    returned = function(w, column)
+      w:say("if(@mp_ignored > 0 AND (@mp_ignored := 0) = 0, NULL, "):name(column):say(") AS "):name(column)
+    end,
+  },
 }

@@ -1,5 +1,5 @@
--- PostgreSQL. Text columns compare by code point (COLLATE "C"), so folding case names a collation that
--- knows Unicode.
+-- PostgreSQL. Text columns compare by code point (COLLATE "C"), so folding case and regular expressions name a
+-- collation that knows Unicode.
 
 local common = require "moonpool.dialect.common"
 local pattern = require "moonpool.dialect.pattern"
@@ -8,33 +8,117 @@ local visit, calls = {}, {}
 
 local UNICODE = ' COLLATE "und-x-icu"'
 
--- ---- arithmetic ----
+-- ---- types of parameters ----
 
-local function cast(w, node, kind)
-  return w:say("CAST("):write(node):say(" AS " .. kind .. ")")
+-- A parameter has the type that the server finds for it: that of what it is compared or calculated with. Where there
+-- is nothing beside it, or something narrower than the value may be, the text says the type.
+
+local PARAMETER = {
+  int = "bigint", float = "double precision", decimal = "numeric", text = "text", bool = "boolean", blob = "bytea",
+  date = "date", time = "time", datetime = "timestamptz", walltime = "timestamp", interval = "interval", uuid = "uuid",
+  json = "jsonb",
+}
+
+-- The numbers of the types of columns that take an array's items of a kind as they take a parameter of it: not those that
+-- read it as a text (an enum, inet), which there is no cast to.
+local FITTING = {
+  int = { [20] = true, [21] = true, [23] = true }, float = { [700] = true, [701] = true }, decimal = { [1700] = true },
+  text = { [25] = true, [1042] = true, [1043] = true }, bool = { [16] = true }, blob = { [17] = true }, date = { [1082] = true },
+  time = { [1083] = true }, datetime = { [1184] = true }, walltime = { [1114] = true }, interval = { [1186] = true },
+  uuid = { [2950] = true }, json = { [3802] = true },
+}
+
+local function alone(w, node)
+  local type_name = PARAMETER[node.kind]
+  w:slot(node)
+  return type_name and w:say("::" .. type_name) or w
 end
 
-local function infix(w, node)
-  w:operand(node.left):say(" " .. node.operator .. " "):operand(node.right)
+local BIG = { id = true, bigint = true }
+
+-- Whether whole numbers have 64 bits there. Calculations are made in 64 bits, as on the other databases.
+local function is_big(node)
+  local op = node.op
+  if op == "column" then
+    local field = node.field
+    while field.relation do field = field:key_field() end
+    return BIG[field.type] or false
+  elseif op == "aggregate" then
+    return node.name == "count" or node.name == "sum" or is_big(node.argument)
+  elseif op == "scalar" then
+    return is_big(node.select.columns[1].expression)
+  end
+  return op == "arithmetic" or op == "negate"
+end
+
+-- Whether a parameter beside such an expression gets the type of its own kind.
+local function tells(node, kind)
+  return node.op ~= "slot" and node.kind == kind and (kind ~= "int" or is_big(node))
+end
+
+local function beside(w, node, other)
+  local op = other.op
+  if (op == "slot" or op == "column") and other.kind == node.kind or tells(other, node.kind) then
+    return w:slot(node)
+  end
+  return alone(w, node)
+end
+
+local function compared(w, node)
+  if node.op == "slot" then return alone(w, node) end
+  return w:operand(node)
+end
+
+-- ---- arithmetic ----
+
+local function cast(w, node, type_name)
+  return w:say("CAST("):write(node):say(" AS " .. type_name .. ")")
+end
+
+local function operand(w, node, other)
+  if node.op ~= "slot" or tells(other, node.kind) then return w:operand(node) end
+  return alone(w, node)
+end
+
+local function infix(w, node, operator)
+  local left, right = node.left, node.right
+  if node.kind == "int" and left.op ~= "slot" and right.op ~= "slot" and not (is_big(left) or is_big(right)) then
+    cast(w, left, "bigint")
+  else
+    operand(w, left, right)
+  end
+  w:say(" " .. operator .. " ")
+  return operand(w, right, left)
 end
 
 function visit.arithmetic(w, node)
   local operator, kind = node.operator, node.kind
   if operator == ".." then
-    w:operand(node.left):say(" || "):operand(node.right)
+    infix(w, node, "||")
   elseif operator == "/" and kind == "float" then
     cast(w, node.left, "double precision"):say(" / "):operand(node.right)
   elseif operator == "//" and kind == "int" then
-    w:operand(node.left):say(" / "):operand(node.right)
+    infix(w, node, "/")
+  elseif operator == "//" and kind == "decimal" then
+    w:say("div("):list({ node.left, node.right }, "write"):say(")")
   elseif operator == "//" then
-    w:say("trunc("):operand(node.left):say(" / "):operand(node.right):say(")")
+    w:say("trunc(")
+    infix(w, node, "/"):say(")")
   elseif operator == "%" and kind == "float" then
     w:say("CAST(")
     cast(w, node.left, "numeric"):say(" % ")
     cast(w, node.right, "numeric"):say(" AS double precision)")
   else
-    infix(w, node)
+    infix(w, node, operator)
   end
+end
+
+function visit.negate(w, node)
+  local inner = node.operand
+  w:say("-")
+  if inner.op == "slot" then return alone(w, inner) end
+  if inner.kind == "int" and not is_big(inner) then return cast(w, inner, "bigint") end
+  return w:operand(inner)
 end
 
 -- ---- aggregates ----
@@ -65,7 +149,7 @@ end
 function visit.text_match(w, node)
   local how, write = node.how, node.fold and folded or plain
   if how == "regex" then
-    w:operand(node.operand):say(node.fold and " ~* " or " ~ "):operand(node.text)
+    w:operand(node.operand):say(UNICODE .. (node.fold and " ~* " or " ~ ")):operand(node.text)
     return
   end
   write(w, node.operand)
@@ -81,13 +165,22 @@ end
 
 calls.length = "char_length"
 
+-- What comes out is compared and sorted by code point again.
 local function cased(name)
-  return function(w, node) w:say(name .. "("):operand(node.arguments[1]):say(UNICODE .. ")") end
+  return function(w, node)
+    w:say(name .. "(")
+    compared(w, node.arguments[1]):say(UNICODE .. ') COLLATE "C"')
+  end
 end
 
 calls.lower, calls.upper = cased "lower", cased "upper"
 
-function calls.concat(w, node) w:list(node.arguments, "operand", " || ") end
+function calls.concat(w, node)
+  for i, argument in ipairs(node.arguments) do
+    if i > 1 then w:say(" || ") end
+    compared(w, argument)
+  end
+end
 
 -- ---- the rest ----
 
@@ -97,9 +190,13 @@ return common.dialect {
   placeholder = function(n) return "$" .. n end,
   visit = visit,
   calls = calls,
+  reuses = true,
+  alone = alone,
+  beside = beside,
+  compared = compared,
 
   differs = function(w, node)
-    w:operand(node.left):say(" IS DISTINCT FROM "):operand(node.right)
+    w:compared(node.left):say(" IS DISTINCT FROM "):value(node.right, node.left)
   end,
 
   -- Left to itself PostgreSQL has NULL as the greatest value.
@@ -110,6 +207,14 @@ return common.dialect {
       local nulls = item.nulls or (item.descending and "last" or "first")
       w:say(nulls == "first" and " NULLS FIRST" or " NULLS LAST")
     end
+  end,
+
+  explain = function(sql, analyze) return (analyze and "EXPLAIN ANALYZE " or "EXPLAIN ") .. sql end,
+
+  explained = function(rows)
+    local lines = {}
+    for i, row in ipairs(rows) do lines[i] = row["QUERY PLAN"] end
+    return table.concat(lines, "\n")
   end,
 
   literal_true = "true",
@@ -135,9 +240,47 @@ return common.dialect {
     enum = 'text COLLATE "C"',
   },
 
+  drops_together = true,
+  needs_cursor = true,
+  cuts_names = true,
+
+  -- There is no IF NOT EXISTS for constraints.
+  add_foreign_key = function(name, constraint, text)
+    local quote, literal = common.quoter '"', common.literal_text
+    return "DO " .. literal(("BEGIN IF NOT EXISTS (SELECT FROM pg_constraint WHERE conrelid = %s::regclass AND conname = %s) THEN\n"
+      .. "  ALTER TABLE %s ADD CONSTRAINT %s FOREIGN KEY %s;\nEND IF; END"):format(literal(quote(name)), literal(constraint),
+      quote(name), quote(constraint), text))
+  end,
+
   generated_key = "bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY",
+
+  -- An identity does not see keys that a program gives, and would give them again. Left alone where the column has none
+  -- (a table that others made), and where the role may not.
+  follow_key = function(w, name, column, slot)
+    local literal = common.literal_text
+    w:say("SELECT CASE WHEN has_sequence_privilege(s, 'UPDATE') THEN CASE WHEN "):slot(slot)
+    w:say(" > coalesce(pg_sequence_last_value(s::regclass), 0) THEN setval(s, "):slot(slot):say(") END END FROM ")
+    w:say(("pg_get_serial_sequence(%s, %s) AS s"):format(literal(common.quoter '"'(name)), literal(column)))
+  end,
 
   table_options = "",
   default_row = "DEFAULT VALUES",
   most_parameters = 65535,
+
+  -- Rows as one array for each column. A key that the server makes comes in the order of the rows, and so back, only where
+  -- they are sorted: defaults are made behind ORDER BY.
+  fits_array = function(kind, type_id) return FITTING[kind] ~= nil and FITTING[kind][type_id] or false end,
+
+  insert_arrays = function(w, slots, ordered)
+    w:say(" SELECT ")
+    for i = 1, #slots do w:say((i > 1 and ", c" or "c") .. i) end
+    w:say(" FROM unnest(")
+    for i, slot in ipairs(slots) do
+      if i > 1 then w:say(", ") end
+      w:slot(slot):say("::" .. PARAMETER[slot.kind] .. "[]")
+    end
+    w:say(ordered and ") WITH ORDINALITY AS r(" or ") AS r(")
+    for i = 1, #slots do w:say((i > 1 and ", c" or "c") .. i) end
+    w:say(ordered and ", n) ORDER BY n" or ")")
+  end,
 }

@@ -3,6 +3,7 @@
 -- ignores the case of ASCII letters, so texts are matched with GLOB and instr.
 
 local common = require "moonpool.dialect.common"
+local errors = require "moonpool.errors"
 local pattern = require "moonpool.dialect.pattern"
 
 local visit, calls = {}, {}
@@ -162,6 +163,22 @@ return common.dialect {
     if item.expression.kind == "decimal" then w:say(" COLLATE mp_decimal") end
   end,
 
+  explain = function(sql, analyze)
+    if analyze then
+      errors.raise("unsupported", "explain{ analyze = true }: SQLite cannot say what a statement did")
+    end
+    return "EXPLAIN QUERY PLAN " .. sql
+  end,
+
+  explained = function(rows)
+    local depth, lines = { [0] = -1 }, {}
+    for i, step in ipairs(rows) do
+      depth[step.id] = (depth[step.parent] or -1) + 1
+      lines[i] = ("  "):rep(depth[step.id]) .. step.detail
+    end
+    return table.concat(lines, "\n")
+  end,
+
   literal_true = "1",
   literal_false = "0",
   literal_decimal = common.literal_text,
@@ -200,6 +217,7 @@ return common.dialect {
   -- AUTOINCREMENT: without it the key of a deleted last row is given again, to another row than the
   -- one that links, logs and objects still mean. The other databases never do that.
   generated_key = "INTEGER PRIMARY KEY AUTOINCREMENT",
+  tells_key = true,
 
   table_options = "",
   default_row = "DEFAULT VALUES",

@@ -1,6 +1,7 @@
 -- Many rows at once: bulk_create, bulk_update, upsert. They run no hooks, check every row before the first is sent,
 -- and write all or nothing.
 
+local codec = require "moonpool.database.codec"
 local core = require "moonpool.core"
 local errors = require "moonpool.errors"
 local loading = require "moonpool.entity.loading"
@@ -178,6 +179,35 @@ local function written(class, one, made, returned, other)
   state.written(one, class.meta.plan, state.new_batch(class, other))
 end
 
+-- ---- rows as one array for each column ----
+
+local FEW = 32 -- rows for which the server is not asked for its types
+
+-- database -> text of an INSERT -> whether its columns take the items of arrays
+local fitting = setmetatable({}, { __mode = "k" })
+
+-- A table that others made may have columns of other types than the entity would have.
+local function fit_arrays(class, database, some, names)
+  local model, dialect = class.model, loading.dialect_of(database)
+  if dialect.insert_arrays == nil or some.n < FEW or names[1] == nil then
+    return false
+  end
+  local known = fitting[database]
+  if known == nil then
+    known = {}
+    fitting[database] = known
+  end
+  local sql = row.insert(model, dialect, names, 1).sql
+  if known[sql] == nil then
+    local fits, types = true, codec.describe(database, nil, sql)
+    for place, name in ipairs(names) do
+      fits = fits and dialect.fits_array(model:field(name).kind_name, types[place])
+    end
+    known[sql] = fits
+  end
+  return known[sql]
+end
+
 -- With keys: statements of many rows, whose keys come back in their order.
 local function insert_group(class, database, other, some, options, progress)
   local model, dialect = class.model, loading.dialect_of(database)
@@ -186,15 +216,24 @@ local function insert_group(class, database, other, some, options, progress)
   if names[1] == nil then
     most = 1
   end
+  local arrays = fit_arrays(class, database, some, names)
+  local wanted = returned[1] and returned or nil
+  local take = wanted and core.rows or core.take
   for first = 1, #some.objects, most do
     local last = math.min(first + most - 1, #some.objects)
-    local st = row.insert(model, dialect, names, last - first + 1, returned[1] and returned or nil)
-    local params, n = slice(some, first, last)
-    local take = returned[1] and core.rows or core.take
     for place = first, last do
       state.note(some.objects[place], database)
     end
-    local rows = statement.run(database, nil, st.sql, "write", params, n, loading.options(database, st), take, st.plan)
+    local rows
+    if arrays then
+      local st = row.insert_arrays(model, dialect, names, wanted)
+      rows = statement.many(database, nil, st.sql, some.params, some.width, last - first + 1, first - 1,
+        loading.options(database, st), "by_column", take, st.plan)
+    else
+      local st = row.insert(model, dialect, names, last - first + 1, wanted)
+      local params, n = slice(some, first, last)
+      rows = statement.run(database, nil, st.sql, "write", params, n, loading.options(database, st), take, st.plan)
+    end
     for place = first, last do
       written(class, some.objects[place], returned[1] and rows[place - first + 1], returned, other)
     end
@@ -220,31 +259,46 @@ local function upsert_group(class, database, other, some, conflict, progress)
     state.note(one, database)
     local made = statement.run(database, nil, st.sql, "write", slice(some, place, place), some.width,
       loading.options(database, st), core.rows, st.plan)[1]
-    if made then
+    if made and made[back[1]] ~= nil then -- a part of the key, which is never NULL
       written(class, one, made, back, other)
     end
     progress(1)
   end
 end
 
--- Without keys: one statement, run for each row.
+-- What a server's own count of affected rows does not tell: an upsert changes one row for each, or leaves it alone.
+local function count_upserts(database, some, conflict, ignored)
+  if conflict.update[1] then
+    return some.n
+  end
+  local found = statement.run(database, nil, ignored.count, "read", {}, 0, { own = true }, core.arrays)
+  return some.n - found[1][1]
+end
+
+-- Without keys: arrays, or one statement that is run for each row (a conflict between two of the rows is one as well).
 local function many(class, database, some, conflict, options, progress)
   local names = writing.columns(class, some.omitted)
   local model, dialect = class.model, loading.dialect_of(database)
-  local st
+  local st, way
   if conflict then
     st = row.upsert(model, dialect, names, 1, conflict.conflict, conflict.update)
+  elseif fit_arrays(class, database, some, names) then
+    st, way = row.insert_arrays(model, dialect, names), "by_column"
   else
     st = row.insert(model, dialect, names, 1)
+  end
+  local ignored = conflict and dialect.ignored
+  if ignored then
+    statement.run(database, nil, ignored.forget, "read", {}, 0, { own = true }, core.arrays)
   end
   local affected, batch = 0, options.batch or 1000
   for from = 0, some.n - 1, batch do
     local rows = math.min(batch, some.n - from)
     affected = affected + statement.many(database, nil, st.sql, some.params, some.width, rows, from,
-      loading.options(database, st))
+      loading.options(database, st), way)
     progress(rows)
   end
-  return affected
+  return ignored and count_upserts(database, some, conflict, ignored) or affected
 end
 
 --- Insert many rows, all or nothing.
@@ -279,6 +333,7 @@ function bulk.create(q, rows, options)
         else
           insert_group(class, database, other, some, options, progress)
         end
+        writing.follow_key(class, database, writing.columns(class, some.omitted), some.params, some.n)
       end
     end)
   end
@@ -306,6 +361,7 @@ function bulk.upsert(q, values, options)
   state.note(one, database)
   local made = statement.run(database, nil, st.sql, "write", params, n, loading.options(database, st), core.rows,
     st.plan)[1]
+  writing.follow_key(class, database, names, params, 1)
   written(class, one, made, all, other)
   return one
 end

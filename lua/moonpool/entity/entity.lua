@@ -2,6 +2,7 @@
 -- and as the home of their methods. Joins the rooms of this folder to the model.
 
 local bulk = require "moonpool.entity.bulk"
+local ddl = require "moonpool.sql.ddl"
 local errors = require "moonpool.errors"
 local field = require "moonpool.field"
 local loading = require "moonpool.entity.loading"
@@ -263,9 +264,13 @@ end)
 -- A constraint of the database names columns; the program knows fields.
 function statement.explain_error(_, err)
   for _, model in ipairs(model_of.all()) do
-    if model.table == err.table and err.columns then
+    if model.table == err.table and (err.columns or err.constraint) then
       local names = {}
-      for place, column in ipairs(err.columns) do
+      local fields = not err.columns and ddl.fields_of_constraint(model, err.constraint)
+      for place, one in ipairs(fields or {}) do
+        names[place] = one.name
+      end
+      for place, column in ipairs(err.columns or {}) do
         names[place] = column
         for _, one in ipairs(model.fields) do
           if one.column == column then
@@ -273,7 +278,7 @@ function statement.explain_error(_, err)
           end
         end
       end
-      err.columns = names
+      err.columns = names[1] and names
       return
     end
   end

@@ -2,6 +2,7 @@
 -- metatable, and each result its batch.
 
 local core = require "moonpool.core"
+local cursor = require "moonpool.database.cursor"
 local dialect = require "moonpool.dialect"
 local object = require "moonpool.entity.object"
 local registry = require "moonpool.database.registry"
@@ -152,11 +153,6 @@ end
 --- The same as a stream; each chunk is a result of its own.
 ---@return moonpool.stream
 function loading.stream(class, database, other, st, params, n, chunk)
-  local options = {}
-  for name, value in pairs(options_of(database, st)) do
-    options[name] = value
-  end
-  options.chunk = chunk
   local take = st.output == "arrays" and core.arrays or core.rows
   if st.output == "objects" then
     loading.plan(class, st.plan)
@@ -169,6 +165,19 @@ function loading.stream(class, database, other, st, params, n, chunk)
       return objects, problem
     end
   end
+  local frame
+  if loading.dialect_of(database).needs_cursor then
+    local _
+    _, frame = statement.place(database, st.access)
+  end
+  if frame then
+    return cursor.open(database, frame, st.sql, params, n, options_of(database, st), chunk, take, st.plan)
+  end
+  local options = {}
+  for name, value in pairs(options_of(database, st)) do
+    options[name] = value
+  end
+  options.chunk = chunk
   return stream.open(database, nil, st.sql, st.access, params, n, options, take, st.plan)
 end
 

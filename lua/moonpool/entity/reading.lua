@@ -12,6 +12,7 @@ local relation = require "moonpool.entity.relation"
 local row = require "moonpool.sql.row"
 local statement = require "moonpool.database.statement"
 local stream = require "moonpool.database.stream"
+local transaction = require "moonpool.database.transaction"
 local tree = require "moonpool.tree"
 local vocabulary = require "moonpool.vocabulary"
 
@@ -405,9 +406,28 @@ function methods:sql(options)
   return st.sql, params
 end
 
---- How the database would run it, as text.
+-- Run fn in a transaction of its own, or a savepoint, that is undone whatever happens.
+local function undone(database, fn)
+  local frame = transaction.begin(database)
+  frame.block = true
+  local ok, value = pcall(fn)
+  local rolled_back, problem = pcall(transaction.rollback, frame)
+  if not ok then
+    if not rolled_back then
+      errors.suppress(value, problem)
+    end
+    return error(value, 0)
+  elseif not rolled_back then
+    return error(problem, 0)
+  end
+  return value
+end
+
+--- How the database would run it, as text; with analyze it runs it, and the text says how that went: what its functions write
+--- is undone.
 ---@param options {analyze: boolean?}?
 ---@return string
+--- Raises unsupported (analyze on SQLite), and the errors of a statement.
 function methods:explain(options)
   check_table("explain", options)
   for name in pairs(options or {}) do
@@ -417,21 +437,17 @@ function methods:explain(options)
     end
   end
   local _, database = place_of(self)
-  if database.dialect ~= "sqlite" then
-    return errors.raise("unsupported", "explain is built for SQLite only so far")
-  elseif options and options.analyze then
-    return errors.raise("unsupported", "explain{ analyze = true }: SQLite cannot say what a statement did")
+  local dialect = loading.dialect_of(database)
+  if dialect.explain == nil then
+    return errors.raise("unsupported", "explain is not built for " .. dialect.name .. " yet")
   end
-  local st = compile.select(self, loading.dialect_of(database))
+  local st = compile.select(self, dialect)
+  local sql = dialect.explain(st.sql, options and options.analyze)
   local params, n = st:bind(self)
-  local sql = "EXPLAIN QUERY PLAN " .. st.sql
-  local rows = run(database, nil, sql, "read", params, n, options_of(database, st), core.rows)
-  local depth, lines = { [0] = -1 }, {}
-  for place, step in ipairs(rows) do
-    depth[step.id] = (depth[step.parent] or -1) + 1
-    lines[place] = ("  "):rep(depth[step.id]) .. step.detail
+  local function ask()
+    return run(database, nil, sql, "read", params, n, options_of(database, st), core.rows)
   end
-  return table.concat(lines, "\n")
+  return dialect.explained(options and options.analyze and undone(database, ask) or ask())
 end
 
 return methods

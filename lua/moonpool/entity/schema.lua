@@ -4,6 +4,7 @@
 local core = require "moonpool.core"
 local database_of = require "moonpool.database.database"
 local ddl = require "moonpool.sql.ddl"
+local errors = require "moonpool.errors"
 local loading = require "moonpool.entity.loading"
 local model_of = require "moonpool.resolve.model"
 local registry = require "moonpool.database.registry"
@@ -37,25 +38,22 @@ local function models_of(database)
 end
 
 local function run_all(database, statements)
-  transaction.within(database, function()
+  local function run()
     for _, sql in ipairs(statements) do
       statement.run(database, nil, sql, "write", {}, 0, database.query_options, core.take)
     end
-  end)
-end
-
-local function add(list, more)
-  for _, one in ipairs(more) do
-    list[#list + 1] = one
   end
+  if not loading.dialect_of(database).commits_tables then
+    return transaction.within(database, run)
+  elseif statements[1] and transaction.current(database) then
+    return errors.raise("implicit_commit", "a table that is made, changed or dropped commits on " ..
+      loading.dialect_of(database).name .. " what the transaction did before: do it outside of one")
+  end
+  return run()
 end
 
 local function creation(database)
-  local statements, dialect = {}, loading.dialect_of(database)
-  for _, model in ipairs(models_of(database)) do
-    add(statements, ddl.create_table(model, dialect))
-  end
-  return statements
+  return ddl.create_tables(models_of(database), loading.dialect_of(database))
 end
 
 --- Create the tables of the entities of this database; those that exist are left alone.
@@ -65,12 +63,7 @@ end
 
 --- Drop the tables of the entities of this database; missing ones too.
 function Database:drop_all()
-  local statements, dialect = {}, loading.dialect_of(self)
-  local models = models_of(self)
-  for place = #models, 1, -1 do
-    add(statements, ddl.drop_table(models[place], dialect))
-  end
-  return run_all(self, statements)
+  return run_all(self, ddl.drop_tables(models_of(self), loading.dialect_of(self)))
 end
 
 --- The statements of create_all as text.

@@ -231,17 +231,44 @@ local function insert_entry(class, dialect, omitted)
     local names, returned = writing.columns(class, omitted)
     entry = {}
     -- the generated key alone comes back with the answer; RETURNING would cost a result
-    if #returned == 1 and returned[1] == class.generated_key and dialect.name == "sqlite" then
+    if #returned == 1 and returned[1] == class.generated_key and dialect.tells_key then
       entry.last_id, returned = returned[1], {}
     end
     entry.returned = returned
+    entry.gives_key = dialect.follow_key and class.generated_key and returned[1] ~= class.generated_key and names
     entry.st = row.insert(class.model, dialect, names, 1, returned[1] and returned or nil)
     inserts[omitted] = entry
   end
   return entry
 end
 
--- Only RAISE(IGNORE) and the like, in a trigger of the program's own, lets an insert succeed without a row.
+--- Rows were inserted with a key that the program gave where the database makes them: it has to go on behind it.
+--- names: the columns that were written; params: the values of n rows, from the first on.
+function writing.follow_key(class, database, names, params, n)
+  local dialect, width, place = loading.dialect_of(database), #names, nil
+  if class.generated_key == nil or dialect.follow_key == nil then
+    return
+  end
+  for column, name in ipairs(names) do
+    if name == class.generated_key then
+      place = column
+    end
+  end
+  if place == nil or n == 0 then
+    return
+  end
+  local greatest = params[place]
+  for i = 1, n - 1 do
+    local key = params[i * width + place]
+    if key > greatest then
+      greatest = key
+    end
+  end
+  local st = row.follow_key(class.model, dialect, class.generated_key)
+  run(database, nil, st.sql, "write", { greatest }, 1, loading.options(database, st), core.take)
+end
+
+-- Only RAISE(IGNORE), RETURN NULL and the like, in a trigger of the program's own, let an insert succeed without a row.
 local function not_written(class)
   return errors.raise("other_integrity", class.name .. " was not inserted: a trigger of the table " .. class.model.table
     .. " skipped the row")
@@ -266,8 +293,11 @@ local function insert_values(self, class, database, other, params, n, omitted)
     for _, attribute in ipairs(entry.returned) do
       rawset(self, attribute, made[attribute])
     end
-  else
-    run(database, nil, st.sql, "write", params, n, options, core.take)
+  elseif run(database, nil, st.sql, "write", params, n, options, core.take) == 0 then
+    return not_written(class)
+  end
+  if entry.gives_key then
+    writing.follow_key(class, database, entry.gives_key, params, 1)
   end
   state.written(self, class.meta.plan, state.new_batch(class, other))
   call(class, self, "after_insert")

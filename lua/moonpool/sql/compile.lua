@@ -112,7 +112,7 @@ local function compile_count(q, dialect)
   end
   -- which rows there are does not depend on their order, but for what a limit keeps nothing
   select = build(q, { unordered = true })
-  if not q.shape.distinct then
+  if not select.distinct then
     select.columns = select.group and select.columns or {}
   end
   local w = new_writer(dialect, select.scope)
@@ -301,6 +301,7 @@ local function compile_update(q, dialect, list, takes)
     if one.expression then dialect.assigned(w, one.field, assigned[i]) else w:write(assigned[i]) end
   end
   local set = #w.slots
+  w:forget()
   w:where(select.where)
   if shift > 0 then
     local where = { slots = {} }

@@ -69,6 +69,12 @@ function row.get(model, dialect)
   end)
 end
 
+local function write_into(w, model, fields)
+  w:say(" (")
+  write_columns(w, fields)
+  w:say(")")
+end
+
 -- INSERT of so many rows, without its end.
 local function write_insert(w, model, fields, rows)
   w:say("INSERT INTO "):name(model.table)
@@ -78,9 +84,8 @@ local function write_insert(w, model, fields, rows)
     end
     return w:say(" " .. w.dialect.default_row)
   end
-  w:say(" (")
-  write_columns(w, fields)
-  w:say(") VALUES ")
+  write_into(w, model, fields)
+  w:say(" VALUES ")
   for i = 1, rows do
     w:say(i > 1 and ", (" or "(")
     for j, field in ipairs(fields) do
@@ -91,10 +96,17 @@ local function write_insert(w, model, fields, rows)
   end
 end
 
-local function finish_insert(w, returned)
+-- may_ignore: the first column that comes back is NULL where the row was left alone, on servers that give it back too.
+local function finish_insert(w, returned, may_ignore)
   if returned and #returned > 0 then
     w:say(" RETURNING ")
-    write_columns(w, returned)
+    local ignored = may_ignore and w.dialect.ignored
+    if ignored then
+      ignored.returned(w, returned[1].column)
+      for i = 2, #returned do w:say(", "):name(returned[i].column) end
+    else
+      write_columns(w, returned)
+    end
   end
   return statement.new(w, {
     access = "write", output = returned and "rows" or "none", plan = returned and plan_of(returned) or nil,
@@ -118,6 +130,21 @@ function row.insert(model, dialect, names, rows, returning)
   end)
 end
 
+--- Insert any number of rows, from one array for each column. Only where the dialect has insert_arrays.
+---@param names string[]
+---@param returning string[]?
+function row.insert_arrays(model, dialect, names, returning)
+  return kept(model, dialect, key_of("arrays", names, 0, returning), function()
+    local w = writer.new(dialect, false)
+    local fields, slots = fields_of(model, names), {}
+    for i, field in ipairs(fields) do slots[i] = { index = i, kind = field.kind_name } end
+    w:say("INSERT INTO "):name(model.table)
+    write_into(w, model, fields)
+    dialect.insert_arrays(w, slots, returning ~= nil)
+    return finish_insert(w, returning and fields_of(model, returning))
+  end)
+end
+
 --- Insert rows that may be there. conflict: attributes whose uniqueness is meant; update: attributes to take over
 --- from the new row, none: leave the row that is there.
 function row.upsert(model, dialect, names, rows, conflict, update, returning)
@@ -127,12 +154,12 @@ function row.upsert(model, dialect, names, rows, conflict, update, returning)
     local w = writer.new(dialect, false)
     write_insert(w, model, fields_of(model, names), rows)
     local columns = {}
-    for i, list in ipairs { conflict, update } do
+    for i, list in ipairs { fields_of(model, conflict), fields_of(model, update), model.key } do
       columns[i] = {}
-      for j, field in ipairs(fields_of(model, list)) do columns[i][j] = field.column end
+      for j, field in ipairs(list) do columns[i][j] = field.column end
     end
-    dialect.upsert(w, columns[1], columns[2])
-    return finish_insert(w, returning and fields_of(model, returning))
+    dialect.upsert(w, columns[1], columns[2], columns[3])
+    return finish_insert(w, returning and fields_of(model, returning), #update == 0)
   end)
 end
 
@@ -158,6 +185,20 @@ function row.delete_row(model, dialect)
     local w = writer.new(dialect, false)
     w:say("DELETE FROM "):name(model.table)
     where_key(w, model)
+    return statement.new(w, { access = "write", output = "none" })
+  end)
+end
+
+--- After an insert that gave the generated key: what makes the database give greater ones. Parameter: the greatest that
+--- was given. nil where it sees by itself.
+---@param attribute string
+---@return moonpool.statement?
+function row.follow_key(model, dialect, attribute)
+  if not dialect.follow_key then return nil end
+  return kept(model, dialect, "follow " .. attribute, function()
+    local w = writer.new(dialect, false)
+    local field = model:field(attribute)
+    dialect.follow_key(w, model.table, field.column, { index = 1, kind = field.kind_name })
     return statement.new(w, { access = "write", output = "none" })
   end)
 end

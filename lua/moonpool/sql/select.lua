@@ -77,7 +77,11 @@ end
 function select_room.check_order(shape, order, takes)
   local resolver = resolver_of(shape, source.scope(shape.model), takes)
   for _, item in ipairs(order) do
-    check_grouped(shape, resolver, expression.resolve(resolver, item.operand), "the order of groups")
+    local resolved = expression.resolve(resolver, item.operand)
+    local annotation = expression.annotation_of(resolver, item.operand)
+    local grouped_by = false
+    for _, column in ipairs(shape.group or {}) do grouped_by = grouped_by or column == annotation end
+    if not grouped_by then check_grouped(shape, resolver, resolved, "the order of groups") end
   end
 end
 
@@ -196,6 +200,19 @@ local function add_conditions(select, shape, resolver)
   select.having = simplify.all(having)
 end
 
+-- What rows are distinct by is all that their order may ask: of those that became one, which would count?
+local function check_distinct(shape, columns, resolved)
+  for _, column in ipairs(columns) do
+    local found = column.expression
+    if found == resolved or resolved.op == "column" and found.op == "column" and found.field == resolved.field
+        and found.source == resolved.source then
+      return
+    end
+  end
+  errors.raise("bad_argument", ("distinct rows of %s are ordered by their columns only: name %s in values"):format(
+    shape.model.name, resolved.op == "column" and resolved.field:title() or "the expression"))
+end
+
 local function add_order(select, shape, resolver, order)
   local items = {}
   for i, item in ipairs(order) do
@@ -212,6 +229,7 @@ local function add_order(select, shape, resolver, order)
     for _, column in ipairs(select.columns) do
       if annotation and column.named and column.name == annotation.name then name = column.name end
     end
+    if select.distinct and not name then check_distinct(shape, select.columns, resolved) end
     items[i] = { expression = resolved, name = name, descending = descending, nulls = nulls }
   end
   if #items > 0 then select.order = items end
@@ -245,7 +263,8 @@ function select_room.build(shape, options)
   local scope = source.scope(shape.model, options.outer)
   local resolver = resolver_of(shape, scope, {}, options.offset)
   local select = {
-    scope = scope, resolver = resolver, distinct = shape.distinct or nil, columns = {},
+    scope = scope, resolver = resolver, columns = {},
+    distinct = shape.distinct and shape.output ~= "objects" or nil, -- no object comes twice anyway
     top = options.top and node.slot(options.top, "int"), skip = options.skip and node.slot(options.skip, "int"),
   }
   add_conditions(select, shape, resolver)
@@ -261,7 +280,7 @@ end
 
 --- Whether a SELECT gives each row of its table once, with nothing cut off.
 function select_room.is_plain(shape, options)
-  return not (shape.group or shape.distinct or options.top or options.skip)
+  return not (shape.group or shape.distinct and shape.output ~= "objects" or options.top or options.skip)
 end
 
 -- A query set on the right of `in`.

@@ -14,7 +14,9 @@ local visit = {}
 --- A writer for one statement. qualify: whether columns carry the name of their table. target: whether
 --- the statement changes the table, which some servers do not let it read again.
 function writer.new(dialect, qualify, target)
-  return setmetatable({ dialect = dialect, parts = {}, slots = {}, qualify = qualify, target = target }, Writer)
+  return setmetatable({
+    dialect = dialect, parts = {}, slots = {}, placed = dialect.reuses and {} or nil, qualify = qualify, target = target,
+  }, Writer)
 end
 
 function Writer:say(text)
@@ -31,9 +33,18 @@ end
 --- A placeholder. change: what is bound instead of the value itself, if the dialect needs that.
 function Writer:slot(node, change)
   if node.literal then return self:say(node.literal) end
-  local slots = self.slots
+  local slots, placed = self.slots, self.placed
+  local before = placed and placed[node.index]
+  -- an expression that is grouped by must be the same in the columns, parameters included
+  if before and slots[before].change == change then return self:say(self.dialect.placeholder(before)) end
   slots[#slots + 1] = { index = node.index, kind = node.kind, change = change }
+  if placed then placed[node.index] = #slots end
   return self:say(self.dialect.placeholder(#slots))
+end
+
+--- What follows has slots of its own numbering: the same number is another value.
+function Writer:forget()
+  self.placed = self.placed and {}
 end
 
 function Writer:sql() return table.concat(self.parts) end
@@ -62,6 +73,22 @@ function Writer:compared(node)
     return self
   end
   return self:operand(node)
+end
+
+--- A value as a column, an argument, or whatever else leaves its type open.
+function Writer:alone(node)
+  local alone = node.op == "slot" and self.dialect.alone
+  if not alone then return self:write(node) end
+  alone(self, node)
+  return self
+end
+
+--- An operand that is compared with `other`.
+function Writer:value(node, other)
+  local beside = node.op == "slot" and self.dialect.beside
+  if not beside then return self:operand(node) end
+  beside(self, node, other)
+  return self
 end
 
 function Writer:list(items, method, separator)
@@ -95,7 +122,7 @@ function visit.negate(w, node) w:say("-"):operand(node.operand) end
 function visit.call(w, node)
   local spelled = w.dialect.calls[node.name]
   if type(spelled) == "function" then return spelled(w, node) end
-  w:say(spelled or node.name):say("("):list(node.arguments, "write"):say(")")
+  w:say(spelled or node.name):say("("):list(node.arguments, "alone"):say(")")
 end
 
 function visit.scalar(w, node) w:say("("):select(node.select):say(")") end
@@ -104,7 +131,7 @@ function visit.scalar(w, node) w:say("("):select(node.select):say(")") end
 function Writer:aggregate(name, node)
   self:say(name):say("(")
   if node.distinct then self:say("DISTINCT ") end
-  if node.argument then self:write(node.argument) else self:say("*") end
+  if node.argument then self:alone(node.argument) else self:say("*") end
   self:say(")")
   if node.filter then self:say(" FILTER (WHERE "):write(node.filter):say(")") end
   return self
@@ -118,21 +145,35 @@ visit["and"] = function(w, node) w:list(node.items, "operand", " AND ") end
 visit["or"] = function(w, node) w:list(node.items, "operand", " OR ") end
 
 function visit.compare(w, node)
-  w:compared(node.left):say(" " .. node.operator .. " "):operand(node.right)
+  w:compared(node.left):say(" " .. node.operator .. " "):value(node.right, node.left)
 end
 
-function visit.is_null(w, node) w:operand(node.operand):say(" IS NULL") end
-
-function visit.among(w, node)
-  w:compared(node.operand):say(" IN ("):list(node.items, "write"):say(")")
+-- Nothing beside it tells the type of a value that is asked whether it is NULL.
+local function write_asked(w, node)
+  if node.op == "slot" then return w:alone(node) end
+  return w:operand(node)
 end
+
+function visit.is_null(w, node) write_asked(w, node.operand):say(" IS NULL") end
+
+local function write_among(w, node, word)
+  w:compared(node.operand):say(word)
+  for i, item in ipairs(node.items) do
+    if i > 1 then w:say(", ") end
+    w:value(item, node.operand)
+  end
+  w:say(")")
+end
+
+function visit.among(w, node) write_among(w, node, " IN (") end
 
 function visit.among_rows(w, node)
   w:compared(node.operand):say(" IN ("):select(node.select):say(")")
 end
 
 function visit.between(w, node)
-  w:compared(node.operand):say(" BETWEEN "):operand(node.low):say(" AND "):operand(node.high)
+  local operand = node.operand
+  w:compared(operand):say(" BETWEEN "):value(node.low, operand):say(" AND "):value(node.high, operand)
 end
 
 function visit.has_row(w, node)
@@ -144,14 +185,14 @@ local OPPOSITE = { ["="] = "<>", ["<"] = ">=", ["<="] = ">", [">"] = "<=", [">="
 -- Denials, by what is denied, for those that read better than IS NOT TRUE.
 local deny = {}
 
-function deny.is_null(w, node) w:operand(node.operand):say(" IS NOT NULL") end
+function deny.is_null(w, node) write_asked(w, node.operand):say(" IS NOT NULL") end
 
 function deny.has_row(w, node) w:say("NOT "):write(node) end
 
 -- Rows whose value is NULL belong to the rest, so a plain <> would lose them.
 function deny.compare(w, node)
   if not node.maybe then
-    w:compared(node.left):say(" " .. OPPOSITE[node.operator] .. " "):operand(node.right)
+    w:compared(node.left):say(" " .. OPPOSITE[node.operator] .. " "):value(node.right, node.left)
   elseif node.operator == "=" and node.right.op == "slot" then
     w.dialect.differs(w, node)
   else
@@ -161,7 +202,7 @@ end
 
 function deny.among(w, node)
   if node.maybe then return false end
-  w:compared(node.operand):say(" NOT IN ("):list(node.items, "write"):say(")")
+  write_among(w, node, " NOT IN (")
 end
 
 visit["not"] = function(w, node)
@@ -213,9 +254,9 @@ end
 
 local function write_column(w, column, i, options)
   if options.grouped_names then
-    w:write(column.expression):say(" AS "):name("c" .. i)
+    w:alone(column.expression):say(" AS "):name("c" .. i)
   else
-    w:write(column.expression)
+    w:alone(column.expression)
     if column.named then w:say(" AS "):name(column.name) end
   end
 end

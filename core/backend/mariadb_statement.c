@@ -1,0 +1,211 @@
+/* mariadb_statement.c - the prepared statements of one session, and what the text of a statement says.
+** Found by text, the least used one is dropped when there are too many; a statement in use is never dropped. */
+#include "mariadb.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static uint64_t hash_of(const char *s, size_t n)
+{
+  uint64_t h = 1469598103934665603u;
+  for (size_t i = 0; i < n; i++)
+    h = (h ^ (unsigned char)s[i]) * 1099511628211u;
+  return h;
+}
+
+void mp_mycache_init(mp_mycache *cache, int max)
+{
+  *cache = (mp_mycache){.max = max};
+  mp_list_init(&cache->statements);
+  mp_list_init(&cache->dead);
+}
+
+mp_mystatement *mp_mycache_find(mp_mycache *cache, const char *sql, size_t len)
+{
+  uint64_t hash;
+  if (mp_list_empty(&cache->statements))
+    return NULL;
+  hash = hash_of(sql, len);
+  for (mp_list *node = cache->statements.next; node != &cache->statements; node = node->next) {
+    mp_mystatement *found = mp_container_of(node, mp_mystatement, node);
+    if (found->hash != hash || found->sql_len != len || memcmp(found->sql, sql, len) != 0)
+      continue;
+    mp_list_remove(node);
+    mp_list_push_front(&cache->statements, node);
+    return found;
+  }
+  return NULL;
+}
+
+mp_mystatement *mp_mystatement_new(MYSQL *conn, const char *sql, size_t len)
+{
+  mp_mystatement *made = calloc(1, sizeof *made + len + 1);
+  if (made == NULL)
+    return NULL;
+  mp_list_init(&made->node);
+  made->hash = hash_of(sql, len);
+  made->sql_len = len;
+  made->sql = (char *)(made + 1);
+  memcpy(made->sql, sql, len);
+  made->reads = mp_mysql_reads(made->sql);
+  made->changes = mp_mysql_changes(made->sql);
+  made->stmt = mysql_stmt_init(conn);
+  if (made->stmt == NULL) {
+    free(made);
+    return NULL;
+  }
+  return made;
+}
+
+void mp_mystatement_free(mp_mystatement *statement)
+{
+  mp_list_remove(&statement->node);
+  mp_mycolumns_drop(statement->columns);
+  free(statement->slots);
+  free(statement);
+}
+
+void mp_mycache_bury(mp_mycache *cache, mp_mystatement *statement)
+{
+  mp_list_remove(&statement->node);
+  mp_list_push_back(&cache->dead, &statement->node);
+  cache->n -= statement->cached;
+  statement->cached = false;
+}
+
+bool mp_mycache_evict(mp_mycache *cache)
+{
+  for (mp_list *node = cache->statements.prev; node != &cache->statements; node = node->prev) {
+    mp_mystatement *statement = mp_container_of(node, mp_mystatement, node);
+    if (statement->used)
+      continue;
+    mp_mycache_bury(cache, statement);
+    return true;
+  }
+  return false;
+}
+
+void mp_mycache_keep(mp_mycache *cache, mp_mystatement *statement)
+{
+  if (statement->cached || cache->max == 0)
+    return;
+  statement->cached = true;
+  cache->n++;
+  mp_list_push_front(&cache->statements, &statement->node);
+  while (cache->n > cache->max)
+    if (!mp_mycache_evict(cache))
+      break;
+}
+
+mp_mystatement *mp_mycache_dead(mp_mycache *cache)
+{
+  mp_list *node = mp_list_pop_front(&cache->dead);
+  return node == NULL ? NULL : mp_container_of(node, mp_mystatement, node);
+}
+
+void mp_mycache_clear(mp_mycache *cache)
+{
+  mp_list *lists[] = {&cache->statements, &cache->dead}, *node;
+  for (int i = 0; i < 2; i++) {
+    while ((node = mp_list_pop_front(lists[i])) != NULL) {
+      mp_mystatement *statement = mp_container_of(node, mp_mystatement, node);
+      mysql_stmt_close(statement->stmt); /* the library knows that nobody is to be told */
+      mp_mystatement_free(statement);
+    }
+  }
+  cache->n = 0;
+}
+
+/* ---- what the text says ---- */
+
+/* What stands in an executable comment counts: it is where it begins. */
+static const char *skip_blank(const char *s)
+{
+  for (;;) {
+    while (isspace((unsigned char)*s) || *s == '(' || *s == ';')
+      s++;
+    if (*s == '#' ||
+        (s[0] == '-' && s[1] == '-' && (isspace((unsigned char)s[2]) || s[2] == '\0'))) {
+      s += strcspn(s, "\n");
+    } else if (s[0] == '/' && s[1] == '*' && s[2] != '!' && strncmp(s + 2, "M!", 2) != 0) {
+      const char *end = strstr(s + 2, "*/");
+      s = end == NULL ? s + strlen(s) : end + 2;
+    } else {
+      return s;
+    }
+  }
+}
+
+static bool begins_with(const char *s, const char *word)
+{
+  size_t n = strlen(word);
+  return strncasecmp(s, word, n) == 0 && !isalnum((unsigned char)s[n]) && s[n] != '_';
+}
+
+static bool begins_with_one(const char *s, const char *const *words)
+{
+  for (; *words != NULL; words++)
+    if (begins_with(s, *words))
+      return true;
+  return false;
+}
+
+/* Anywhere: a name or a string that only looks so costs a reset, no more. */
+static bool has_one(const char *s, const char *const *marks)
+{
+  for (; *marks != NULL; marks++)
+    if (strcasestr(s, *marks) != NULL)
+      return true;
+  return false;
+}
+
+bool mp_mysql_taints(const char *sql)
+{
+  static const char *const plain[] = {
+      "select", "insert",   "update",    "delete",  "replace", "with",     "values", "table",
+      "show",   "explain",  "describe",  "desc",    "analyze", "truncate", "create", "alter",
+      "drop",   "rename",   "begin",     "start",   "commit",  "rollback", "do",     "kill",
+      "grant",  "optimize", "savepoint", "release", "revoke",  "check",    NULL};
+  static const char *const marks[] = {"get_lock", ":=",   "into @",          "temporary",
+                                      "/*!",      "/*M!", "last_insert_id(", NULL};
+  const char *first = skip_blank(sql);
+  return *first != '\0' && (!begins_with_one(first, plain) || has_one(first, marks));
+}
+
+bool mp_mysql_reads(const char *sql)
+{
+  /* not WITH: behind it may stand a change */
+  static const char *const words[] = {"select",  "show",     "values", "table", "do",
+                                      "explain", "describe", "desc",   NULL};
+  static const char *const marks[] = {"into outfile", "into dumpfile", NULL};
+  const char *first = skip_blank(sql);
+  return begins_with_one(first, words) && !has_one(first, marks);
+}
+
+/* The second word of a statement, as far as a comment does not hide it. */
+static const char *second_word(const char *first)
+{
+  while (isalpha((unsigned char)*first))
+    first++;
+  return skip_blank(first);
+}
+
+bool mp_mysql_begins(const char *sql)
+{
+  static const char *const ends[] = {"commit", "rollback", NULL};
+  const char *first = skip_blank(sql), *second = second_word(first);
+  if (begins_with(first, "start"))
+    return begins_with(second, "transaction");
+  if (begins_with(first, "begin")) /* BEGIN NOT ATOMIC is something else */
+    return *second == '\0' || begins_with(second, "work");
+  return begins_with_one(first, ends) && strcasestr(second, "chain") != NULL &&
+         strcasestr(second, "no chain") == NULL;
+}
+
+bool mp_mysql_changes(const char *sql)
+{
+  static const char *const words[] = {"insert", "update", "delete", "replace", NULL};
+  return begins_with_one(skip_blank(sql), words);
+}

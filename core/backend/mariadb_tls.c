@@ -1,0 +1,86 @@
+/* mariadb_tls.c - the options of TLS as libmariadb takes them; their meaning and defaults are those of postgres_tls.h.
+** The library's own defaults believe every server, and it goes on in plain text where the server has no TLS, unless a
+** fingerprint is to be compared: an empty one is compared with nothing, and insists on TLS before anything else is
+** sent. A list of certificates alone has the chain verified, without it the name only is. */
+#include "mariadb_dial.h"
+
+#include "postgres_hosts.h"
+#include "postgres_tls.h"
+
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+/* Without TLS nobody is asked for a password in the clear. */
+#define HASHING_PLUGINS                                                                            \
+  "mysql_native_password,client_ed25519,caching_sha2_password,sha256_password,auth_gssapi_client"
+
+static bool is_local(const mp_config *config)
+{
+  return config->host == NULL || strcasecmp(config->host, "localhost") == 0 ||
+         mp_pghosts_is_loopback(config->host);
+}
+
+static const char *file(const char *name)
+{
+  return strcmp(name, MP_PGTLS_NO_FILE) == 0 ? NULL : name;
+}
+
+static bool is_readable(const char *option, const char *path, mp_arena *arena, mp_error *err)
+{
+  if (path == NULL || access(path, R_OK) == 0)
+    return true;
+  mp_error_set(err, arena, MP_E_TLS, "option %s: the file \"%s\" cannot be read: %s", option, path,
+               strerror(errno));
+  return false;
+}
+
+mp_status mp_mytls_apply(MYSQL *conn, const mp_config *config, bool socket, bool *wanted,
+                         mp_arena *arena, mp_error *err)
+{
+  mp_pgtls tls;
+  my_bool verifies, encrypts;
+  mp_status status = mp_pgtls_choose(config, socket, is_local(config), arena, &tls, err);
+  if (status != MP_OK)
+    return status;
+  encrypts = !socket && strcmp(tls.mode, "disable") != 0;
+  verifies = strcmp(tls.mode, "verify-full") == 0;
+  *wanted = encrypts && strcmp(tls.mode, "prefer") != 0;
+  mysql_options(conn, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verifies);
+  mysql_options(conn, MYSQL_OPT_SSL_ENFORCE, &encrypts);
+  if (!*wanted && !socket)
+    mysql_options(conn, MARIADB_OPT_RESTRICTED_AUTH, HASHING_PLUGINS);
+  if (!encrypts)
+    return MP_OK;
+  if (!is_readable("tls.ca", file(tls.ca), arena, err) ||
+      !is_readable("tls.cert", file(tls.cert), arena, err) ||
+      !is_readable("tls.key", file(tls.key), arena, err))
+    return err->kind;
+  if (*wanted)
+    mysql_options(conn, MARIADB_OPT_SSL_FP, "");
+  mysql_options(conn, MYSQL_OPT_TLS_VERSION, "TLSv1.2,TLSv1.3");
+  mysql_ssl_set(conn, file(tls.key), file(tls.cert), file(tls.ca), NULL, NULL);
+  return MP_OK;
+}
+
+void mp_mytls_explain(mp_error *err)
+{
+  static const struct {
+    const char *word, *hint;
+  } words[] = {
+      {"does not support it", "without TLS: tls = { mode = \"off\" }"},
+      {"issuer certificate",
+       "name the CA that signed the server's certificate: tls = { ca = \"file\" }; or "
+       "encrypt without checking: tls = { mode = \"require\" }"},
+      {"self-signed",
+       "name the CA that signed the server's certificate: tls = { ca = \"file\" }; or "
+       "encrypt without checking: tls = { mode = \"require\" }"},
+      {"Validation of SSL server certificate",
+       "use a host that the server's certificate names, or check the CA alone: tls = { mode = "
+       "\"verify_ca\" }"},
+  };
+  for (size_t i = 0; i < sizeof words / sizeof *words && err->kind == MP_E_TLS; i++)
+    if (err->hint == NULL && strstr(err->message, words[i].word) != NULL)
+      err->hint = words[i].hint;
+}

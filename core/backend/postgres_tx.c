@@ -1,0 +1,98 @@
+/* postgres_tx.c - transaction statements that ride with the next one.
+** BEGIN, SAVEPOINT, RELEASE and ROLLBACK TO give no answer that anybody waits for: they are answered at once, kept, and sent in
+** front of the next statement, in its flight and under its Sync, so that it cannot run without them. A transaction in which
+** nothing ran is never sent at all. What the server says about the transaction counts only when nothing is kept back. */
+#include "postgres.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void forget_last(mp_pgsession *ses)
+{
+  ses->kept_len = ses->kept_last;
+  ses->kept_last = 0; /* the one before is not known: two of them never go */
+  ses->kept_n--;
+}
+
+void mp_pgtx_forget(mp_pgsession *ses)
+{
+  ses->kept_len = ses->kept_last = 0;
+  ses->kept_n = 0;
+}
+
+static bool keep(mp_pgsession *ses, const char *sql)
+{
+  size_t bytes = strlen(sql) + 1, wanted = ses->kept_len + bytes;
+  if (wanted > ses->kept_room) {
+    size_t room = wanted < 256 ? 256 : 2 * wanted;
+    char *grown = realloc(ses->kept, room);
+    if (grown == NULL)
+      return false;
+    ses->kept = grown;
+    ses->kept_room = room;
+  }
+  memcpy(ses->kept + ses->kept_len, sql, bytes);
+  ses->kept_last = ses->kept_len;
+  ses->kept_len = wanted;
+  ses->kept_n++;
+  return true;
+}
+
+/* Is the last one kept the savepoint that this statement ends? Then nothing has happened inside. */
+static bool ends_last(const mp_pgsession *ses, const char *sql)
+{
+  const char *last = ses->kept + ses->kept_last, *name = strrchr(sql, ' ');
+  return ses->kept_n > 1 && ses->kept_last > 0 && name != NULL &&
+         strncmp(last, "SAVEPOINT ", 10) == 0 && strcmp(last + 9, name) == 0;
+}
+
+/* A connection that was closed meanwhile had better be noticed now, when another one can still be had. */
+static bool is_alive(mp_pgsession *ses)
+{
+  return PQconsumeInput(ses->conn) == 1 && PQstatus(ses->conn) == CONNECTION_OK;
+}
+
+mp_pgtxanswer mp_pgtx_keep(mp_pgsession *ses, const mp_request *req)
+{
+  bool on_server = ses->server_tx != MP_TX_IDLE;
+  switch (req->tx_op) {
+  case MP_TXO_BEGIN:
+    if (!is_alive(ses))
+      return MP_PG_TX_LOST;
+    break;
+  case MP_TXO_RELEASE:
+    if (ses->tx == MP_TX_OPEN && ends_last(ses, req->sql)) {
+      forget_last(ses);
+      return MP_PG_TX_KEPT;
+    }
+    break;
+  case MP_TXO_SAVEPOINT:
+  case MP_TXO_ROLLBACK_TO:
+    break;
+  case MP_TXO_COMMIT:
+  case MP_TXO_ROLLBACK:
+    if (req->tx_op == MP_TXO_ROLLBACK || !on_server)
+      mp_pgtx_forget(ses);
+    if (on_server)
+      return MP_PG_TX_SEND;
+    ses->tx = MP_TX_IDLE;
+    return MP_PG_TX_KEPT;
+  }
+  if (!keep(ses, req->sql))
+    return MP_PG_TX_SEND; /* without memory it goes by itself, behind what is kept */
+  ses->tx = MP_TX_OPEN;
+  return MP_PG_TX_KEPT;
+}
+
+bool mp_pgtx_send_kept(mp_pgsession *ses, mp_pgtask *task)
+{
+  size_t at = 0;
+  task->skip = ses->kept_n;
+  while (at < ses->kept_len) {
+    if (!mp_pgsession_send_plain(ses, ses->kept + at))
+      return false;
+    at += strlen(ses->kept + at) + 1;
+  }
+  mp_pgtx_forget(ses);
+  return true;
+}

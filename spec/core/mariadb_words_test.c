@@ -1,0 +1,110 @@
+/* mariadb_words_test.c - what the text of a statement says on MariaDB. No server is needed. */
+#include "backend/mariadb.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+typedef struct words {
+  const char *sql;
+  bool says;
+} words;
+
+static void check(bool (*asked)(const char *sql), const words *list, size_t n)
+{
+  for (size_t i = 0; i < n; i++)
+    if (asked(list[i].sql) != list[i].says)
+      fail_msg("%s: not %s", list[i].sql, list[i].says ? "true" : "false");
+}
+
+#define CHECK(asked, list) check(asked, list, sizeof list / sizeof *list)
+
+static void what_leaves_something_behind_taints(void **state)
+{
+  static const words list[] = {
+      {"select 1", false},
+      {"  # a\n-- b\n/* c */ (SELECT 1)", false},
+      {"insert into t values (1)", false},
+      {"create table t (a int)", false},
+      {"start transaction", false},
+      {"", false},
+      {"set @a = 1", true},
+      {"use other", true},
+      {"lock tables t write", true},
+      {"select get_lock('a', 1)", true},
+      {"select @a := 1", true},
+      {"select 1 into @a", true},
+      {"create temporary table t (a int)", true},
+      {"/*!50000 set sql_mode = '' */", true},
+      {"/*M! set sql_mode = '' */", true},
+      {"call p()", true},
+      {"prepare s from 'select 1'", true},
+      {"settle", true},
+  };
+  (void)state;
+  CHECK(mp_mysql_taints, list);
+}
+
+static void a_read_is_known_by_its_first_word(void **state)
+{
+  static const words list[] = {
+      {"select 1", true},
+      {"WITH a AS (SELECT 1) SELECT * FROM a", false},
+      {"show tables", true},
+      {"do sleep(1)", true},
+      {"values (1)", true},
+      {"selected", false},
+      {"insert into t", false},
+      {"call p()", false},
+      {"select 1 into outfile '/tmp/a'", false},
+  };
+  (void)state;
+  CHECK(mp_mysql_reads, list);
+}
+
+static void a_change_is_known_by_its_first_word(void **state)
+{
+  static const words list[] = {
+      {"insert into t values (?)", true},
+      {"/* x */ UPDATE t SET a = 1", true},
+      {"delete from t", true},
+      {"replace into t values (1)", true},
+      {"select 1", false},
+      {"call p()", false},
+  };
+  (void)state;
+  CHECK(mp_mysql_changes, list);
+}
+
+static void who_begins_a_transaction_is_seen(void **state)
+{
+  static const words list[] = {
+      {"START TRANSACTION READ ONLY", true},
+      {"start /* x */ transaction", true},
+      {"begin", true},
+      {"BEGIN WORK;", true},
+      {"commit and chain", true},
+      {"ROLLBACK WORK AND CHAIN", true},
+      {"commit and no chain", false},
+      {"commit", false},
+      {"begin not atomic select 1; end", false},
+      {"start slave", false},
+      {"select 'begin'", false},
+  };
+  (void)state;
+  CHECK(mp_mysql_begins, list);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(what_leaves_something_behind_taints),
+      cmocka_unit_test(a_read_is_known_by_its_first_word),
+      cmocka_unit_test(a_change_is_known_by_its_first_word),
+      cmocka_unit_test(who_begins_a_transaction_is_seen),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
