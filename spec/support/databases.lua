@@ -1,8 +1,10 @@
 -- The databases that the shared cases run on: each spec of spec/db runs once per entry.
--- An entry opens handles on a database of its own, empty, and leaves nothing behind.
+-- An entry opens handles on a database of its own, empty, and leaves nothing behind. An entry with `server` is there
+-- where the environment says so (scripts/databases env); one with `file` or `single` is SQLite's.
 
 local busted = require "busted" -- a module that a spec requires does not see the spec's own `describe`
 local mp = require "moonpool"
+local servers = require "spec.support.servers"
 
 local databases = {}
 
@@ -38,9 +40,65 @@ function sqlite_memory.open(options)
   end
 end
 
+local function with(options, more)
+  local all = {}
+  for name, value in pairs(options or {}) do
+    all[name] = value
+  end
+  for name, value in pairs(more) do
+    all[name] = value
+  end
+  return all
+end
+
+local postgres = { name = "PostgreSQL", dialect = "postgres", server = true }
+
+function postgres.open(options)
+  local database = servers.database()
+  local db = mp.open(database.url, options)
+  return db, function()
+    db:close()
+    database:give_back()
+  end, database.url
+end
+
+local pgbouncer = { name = "PostgreSQL behind PgBouncer", dialect = "postgres", server = true, pooler = true }
+
+function pgbouncer.open(options)
+  local database = servers.database "pgbouncer"
+  local db = mp.open(database.url, with(options, { pooler = true }))
+  return db, function()
+    db:close()
+    database:give_back()
+  end, database.url
+end
+
+local mariadb = { name = "MariaDB", dialect = "mariadb", server = true }
+
+function mariadb.open(options)
+  local database = servers.database "mariadb"
+  local db = mp.open(database.url, options)
+  return db, function()
+    db:close()
+    database:give_back()
+  end, database.url
+end
+
 databases.list = { sqlite_file, sqlite_memory }
 databases.file = sqlite_file
 databases.memory = sqlite_memory
+if servers.postgres then
+  databases.postgres = postgres
+  table.insert(databases.list, postgres)
+end
+if servers.pgbouncer then
+  databases.pgbouncer = pgbouncer
+  table.insert(databases.list, pgbouncer)
+end
+if servers.mariadb then
+  databases.mariadb = mariadb
+  table.insert(databases.list, mariadb)
+end
 databases.fresh_path = fresh_path
 databases.remove = remove
 
@@ -63,6 +121,15 @@ function databases.each(claim, body)
       end, database)
     end)
   end
+end
+
+--- All connections of the handle come free by themselves: one that was stopped is cleaned in the background first.
+function databases.quiet(db)
+  mp.timeout(20, function()
+    while db:pool_stats().busy > 0 do
+      mp.sleep(0.001)
+    end
+  end)
 end
 
 --- fn must raise an error of the library of that kind or family; gives the error.
