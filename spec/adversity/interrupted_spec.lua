@@ -14,7 +14,7 @@ local function ids(db)
   return found
 end
 
-databases.each("a transaction", function(open)
+databases.each("a transaction", function(open, database)
   local db
 
   before_each(function()
@@ -23,10 +23,13 @@ databases.each("a transaction", function(open)
   end)
 
   after_each(function()
-    assert.equal(0, db:pool_stats().busy)
+    databases.quiet(db)
   end)
 
   it("undoes the right savepoint although a later one was cancelled while it was made", function()
+    if database.pooler then
+      return -- behind a pooler what is stopped takes its connection, and the transaction, with it
+    end
     for try = 0, 60 do
       db:atomic(function()
         mp.try(db.atomic, db, function()
@@ -44,6 +47,9 @@ databases.each("a transaction", function(open)
   end)
 
   it("begun on a pinned connection is not open when its begin was cancelled", function()
+    if database.pooler then
+      return -- as above
+    end
     local conn = db:connect()
     for try = 0, 120 do
       if pcall(mp.timeout, try % 7 / 100000, conn.begin, conn) then
@@ -56,6 +62,25 @@ databases.each("a transaction", function(open)
     end
     conn:close()
     assert.equal(121, db:fetch_val("select count(*) from t"))
+  end)
+
+  it("on a pinned connection counts as one connection for those who wait", function()
+    if not database.server then
+      return
+    end
+    local two = open { pool = { max = 2, timeout = 5 } }
+    local conn = two:connect()
+    conn:begin()
+    local slow = "with recursive c(x) as (select 1 union all select x + 1 from c where x < 300000) select max(x) from c"
+    local count, answer = mp.gather(function()
+      return two:fetch_val(slow)
+    end, function()
+      local other <close> = two:connect() -- waits for that statement, which ends
+      return other:fetch_val("select 7")
+    end)
+    conn:rollback()
+    conn:close()
+    assert.same({ 300000, 7 }, { count, answer })
   end)
 
   it("is ended as asked although a listener raises", function()
@@ -82,7 +107,7 @@ databases.each("a transaction", function(open)
       assert.truthy(heard > 0, word)
       local expected = { { 1, 2 }, BEGIN = {}, SAVEPOINT = { 1 }, ROLLBACK = {} }
       assert.same(expected[word] or expected[1], ids(db), word)
-      assert.equal(0, db:pool_stats().busy)
+      databases.quiet(db)
       db:execute("delete from t")
     end
   end)
@@ -263,7 +288,7 @@ describe("a wait that would never end", function()
     for i = 1, 5 do
       assert.equal(i, tasks[i]:wait())
     end
-    assert.equal(0, db:pool_stats().busy)
+    databases.quiet(db)
     remove()
   end))
 end)

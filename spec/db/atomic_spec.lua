@@ -172,7 +172,12 @@ databases.each("atomic", function(open, database)
         db:atomic({ isolation = "read committed" }, function() end)
       end)
     end))
-    raises("unsupported", db.atomic, db, { deferrable = true }, function() end)
+    local deferrable = { isolation = "serializable", read_only = true, deferrable = true }
+    if database.dialect ~= "postgres" then
+      raises("unsupported", db.atomic, db, deferrable, function() end)
+    else
+      assert.equal("on", db:atomic(deferrable, function() return db:fetch_val("show transaction_deferrable") end))
+    end
     raises("usage", db.atomic, db, { isolation = "sometimes" }, function() end)
     raises("unknown_option", db.atomic, db, { retri = 1 }, function() end)
   end)
@@ -219,6 +224,68 @@ databases.each("atomic", function(open, database)
     end))
     assert.equal(1, runs)
   end)
+
+  if database.server then -- SQLite's writers wait for each other
+    it("runs again after a conflict of two transactions on the server, so that both are as if alone", function()
+      local a, b = User:create{ name = "ada", age = 1 }, User:create{ name = "bob", age = 1 }
+      local runs, arrived = 0, 0
+      local function meet() -- the first time both are half way before one goes on
+        runs, arrived = runs + 1, arrived + 1
+        while arrived < 2 do
+          mp.sleep(0.001)
+        end
+      end
+
+      local function copy(from, to)
+        db:atomic({ isolation = "serializable", retry = 5 }, function()
+          local age = User:get(from.id).age
+          meet()
+          User:filter{ id = to.id }:update{ age = age + 1 }
+        end)
+      end
+      mp.gather(function() copy(a, b) end, function() copy(b, a) end)
+      assert.truthy(runs > 2)
+      assert.same({ 2, 3 }, User:order_by("age"):pluck("age"))
+
+      local function add(first, second)
+        db:atomic({ retry = 5 }, function()
+          User:filter{ id = first.id }:update{ age = mp.F.age + 10 }
+          meet()
+          User:filter{ id = second.id }:update{ age = mp.F.age + 10 }
+        end)
+      end
+      runs, arrived = 0, 0
+      mp.gather(function() add(a, b) end, function() add(b, a) end)
+      assert.equal(3, runs)
+      assert.same({ 22, 23 }, User:order_by("age"):pluck("age"))
+    end)
+
+    it("names a deadlock, which the block may be run again for", function()
+      local a, b = User:create{ name = "ada" }, User:create{ name = "bob" }
+      local arrived = 0
+      local function add(first, second)
+        db:atomic(function()
+          User:filter{ id = first.id }:update{ age = 1 }
+          arrived = arrived + 1
+          while arrived < 2 do
+            mp.sleep(0.001)
+          end
+          User:filter{ id = second.id }:update{ age = 1 }
+        end)
+      end
+      local tasks = { mp.spawn(add, a, b), mp.spawn(add, b, a) }
+      local failures = {}
+      for _, task in ipairs(tasks) do
+        local ok, err = pcall(task.wait, task)
+        failures[#failures + 1] = not ok and err or nil
+      end
+      assert.equal(1, #failures)
+      assert.equal("deadlock", failures[1].kind)
+      assert.equal("transaction", failures[1].retryable)
+      assert.same({ 1, 1 }, User:pluck("age"))
+      databases.quiet(db)
+    end)
+  end
 
   it("wraps a function", function()
     local add = mp.atomic.wrap({ database = db }, function(a, b)
@@ -321,7 +388,7 @@ databases.each("atomic", function(open, database)
     task:cancel()
     raises("cancelled", task.wait, task)
     assert.equal("", names())
-    assert.equal(0, db:pool_stats().busy)
+    databases.quiet(db)
   end)
 
   it("adds up concurrent increments", function()

@@ -5,7 +5,7 @@ local databases = require "spec.support.databases"
 local raises = databases.raises
 local f = mp.field
 
-databases.each("a query set", function(open)
+databases.each("a query set", function(open, database)
   local db, Person, Pet
 
   before_each(function()
@@ -178,6 +178,15 @@ databases.each("a query set", function(open)
     assert.equal("ada", groups:order_by("-n"):first().owner__name)
   end)
 
+  it("groups by what was calculated, also with values of its own", function()
+    local groups = Person:filter{ age__isnull = false }:annotate{ rest = mp.F.age % 16 }:values("rest")
+      :annotate{ n = mp.fn.count(), oldest = mp.fn.max("age") }
+    assert.same({ { rest = 4, n = 2, oldest = 36 }, { rest = 2, n = 1, oldest = 50 } }, groups:order_by("-rest"):all())
+    assert.same({ { rest = 2, n = 1, oldest = 50 } }, groups:filter{ n__lt = 2 }:all())
+    local lower = Person:annotate{ first = mp.fn.lower("name") .. "!" }:values("first"):annotate{ n = mp.fn.count() }
+    assert.same({ "ada!", "bob!", "cleo!", "dan_50%!" }, lower:order_by("first"):pluck("first"))
+  end)
+
   it("gives values, arrays and single columns", function()
     assert.same({ { name = "ada", age = 36 } }, Person:filter{ id = 1 }:values("name", "age"):all())
     assert.same({ { "ada", 36 } }, Person:filter{ id = 1 }:values_list("name", "age"):all())
@@ -213,6 +222,36 @@ databases.each("a query set", function(open)
     assert.equal(37, Person:get(1).age)
   end)
 
+  it("explains how the server would run it, with its values", function()
+    local query = Person:filter{ name = "ada", age__gt = 3 }:order_by("name")
+    assert.truthy(query:explain():lower():find("person", 1, true), query:explain())
+    if database.dialect == "sqlite" then
+      raises("unsupported", query.explain, query, { analyze = true })
+    else
+      local measured = database.dialect == "mariadb" and "r_total_time_ms" or "actual time"
+      assert.truthy(query:explain{ analyze = true }:find(measured, 1, true))
+    end
+  end)
+
+  it("is distinct by the columns of values, and its order asks for no others", function()
+    assert.same({ "Bob", "ada" }, Pet:filter{ owner__isnull = false }:values("owner__name"):distinct():order_by("owner__name")
+      :pluck("owner__name"))
+    assert.equal("Bob", Person:filter{ pets__name__gt = "" }:distinct():order_by("-age"):last().name)
+    raises("bad_argument", function() return Pet:values("owner__name"):distinct():order_by("name"):all() end)
+  end)
+
+  it("takes values that stand alone", function()
+    local one = Person:filter{ id = 1 }:values():annotate{
+      n = mp.value(3), x = mp.value(1.5), s = mp.value "t", yes = mp.value(true), d = mp.value(mp.decimal "1.50"), day = mp.value(mp.date "2020-02-29"),
+      sum = mp.value(3) + mp.value(4), joined = mp.value "a" .. mp.value "b",
+    }:values("n", "x", "s", "yes", "d", "day", "sum", "joined"):one()
+    assert.same({ 3, 1.5, "t", true, "ab", 7 }, { one.n, one.x, one.s, one.yes, one.joined, one.sum })
+    assert.same({ "1.50", "2020-02-29" }, { tostring(one.d), tostring(one.day) })
+    assert.equal(0, Person:filter(mp.value(3):is_null()):count())
+    assert.equal(4, Person:filter(mp.value(3):between(1, 5)):count())
+    assert.same({ { n = 4, sum = 12 } }, { Person:aggregate{ n = mp.fn.count(mp.value "x"), sum = mp.fn.sum(mp.value(3)) } })
+  end)
+
   it("is no array", function()
     local query = Person:filter{ age = 36 }
     for _, misuse in ipairs{ function() return #query end, function() return ipairs(query)(query, 0) end, function() return pairs(query) end } do
@@ -243,8 +282,52 @@ databases.each("a query set", function(open)
       end
       error("ada comes first")
     end
-    assert.equal(0, db:pool_stats().busy)
+    databases.quiet(db)
   end)
+
+  it("streams objects inside a transaction, and its body may write there", function()
+    db:atomic(function()
+      local seen = {}
+      for person in Person:order_by("id"):iter{ chunk = 2 } do
+        person.age = Person:filter{ id__lte = person.id }:count()
+        person:save()
+        mp.try(db.atomic, db, function()
+          Person:create{ name = "undone" }
+          error("undone", 0)
+        end)
+        for pet in Pet:filter{ owner = person }:order_by("id"):iter{ chunk = 1 } do
+          seen[#seen + 1] = person.name .. " " .. pet.name
+          if pet.name == "kit" then
+            break
+          end
+        end
+      end
+      assert.same({ "ada rex", "ada tom", "Bob kit" }, seen)
+      assert.equal("ada Bob cleo dan_50%", names(Person:all_rows()))
+    end)
+    assert.same({ 1, 2, 3, 4 }, Person:order_by("id"):pluck("age"))
+    databases.quiet(db)
+  end)
+
+  if database.server then -- on SQLite a stream is a statement of its own, transaction or not
+    it("ends its stream with the transaction, or with what undoes it", function()
+      local rows
+      db:atomic(function(tx)
+        rows = Person:order_by("id"):iter{ chunk = 1 }
+        assert.equal("ada", rows().name)
+        local sp = tx:savepoint()
+        local lost = Person:order_by("id"):iter{ chunk = 1 }
+        lost()
+        sp:rollback()
+        raises("stale_handle", lost)
+        lost:close()
+        assert.equal("Bob", rows().name)
+      end)
+      raises("stale_handle", rows)
+      rows:close()
+      assert.equal(4, Person:count())
+    end)
+  end
 
   it("reads raw SQL into objects", function()
     local list = Person:raw("select *, age * 2 as twice from person where age > ? order by age", 30)

@@ -4,14 +4,19 @@ local mp = require "moonpool"
 local databases = require "spec.support.databases"
 local raises = databases.raises
 
-databases.each("a value", function(open)
+databases.each("a value", function(open, database)
+  local is_sqlite = database.dialect == "sqlite"
   local db
   before_each(function()
     db = open()
   end)
 
+  local TYPES = { integer = "bigint", float = "double precision", userdata = "bytea" }
+
+  -- SQLite and MariaDB give each value as it is; on PostgreSQL one that stands alone is a text until a type is said.
   local function back(v)
-    return db:fetch_val("select ?", v)
+    local type_name = TYPES[math.type(v) or type(v)] or "text"
+    return db:fetch_val(database.dialect ~= "postgres" and "select ?" or ("select cast(? as %s)"):format(type_name), v)
   end
 
   it("comes back as it was: integers of 64 bits, floats, text, NULL", function()
@@ -27,7 +32,9 @@ databases.each("a value", function(open)
   it("of binary kind keeps NUL and bytes that are no text", function()
     local bytes = "a\0b\xff\xfe" .. string.char(0):rep(100)
     assert.equal(bytes, back(mp.blob(bytes)))
-    assert.equal("blob", db:fetch_val("select typeof(?)", mp.blob "abc"))
+    if is_sqlite then
+      assert.equal("blob", db:fetch_val("select typeof(?)", mp.blob "abc"))
+    end
   end)
 
   it("of 10 MB comes back unchanged", function()

@@ -77,7 +77,7 @@ describe("a table", function()
       [[`real` double NOT NULL]],
       [[`money` decimal(12,2) NOT NULL DEFAULT 0.50]],
       [[`yes` tinyint(1) NOT NULL DEFAULT true]],
-      [[`short` varchar(20)]] .. text .. [[ NOT NULL DEFAULT 'it''s' UNIQUE]],
+      [[`short` varchar(20)]] .. text .. [[ NOT NULL DEFAULT 'it''s']],
       [[`long` longtext]] .. text .. [[ NOT NULL]],
       [[`bytes` longblob NOT NULL]],
       [[`day` date NOT NULL]],
@@ -87,8 +87,11 @@ describe("a table", function()
       [[`span` varchar(64)]] .. text .. [[ NOT NULL]],
       [[`code` uuid NOT NULL]],
       [[`extra` json]],
-      [[`state` varchar(255)]] .. text .. [[ NOT NULL CHECK (`state` IN ('draft', 'd''one'))]],
-      [[`level` int NOT NULL CHECK (`level` IN (1, 2))]],
+      [[`state` varchar(255)]] .. text .. [[ NOT NULL]],
+      [[`level` int NOT NULL]],
+      [[CONSTRAINT `everything_short_key` UNIQUE (`short`)]],
+      [[CONSTRAINT `everything_state_check` CHECK (`state` IN ('draft', 'd''one'))]],
+      [[CONSTRAINT `everything_level_check` CHECK (`level` IN (1, 2))]],
     }, columns(ddl.create_table(m, mariadb)[1]))
     assert.equal([[CREATE INDEX IF NOT EXISTS "everything_level_idx" ON "everything" ("level")]], ddl.create_table(m, sqlite)[2])
   end)
@@ -112,6 +115,9 @@ describe("a table", function()
     assert.equal([[CREATE UNIQUE INDEX IF NOT EXISTS "book_author_id_title_key" ON "book" ("author_id", "title")]], statements[2])
     assert.equal([[CREATE INDEX IF NOT EXISTS "book_edited_by_idx" ON "book" ("edited_by")]], statements[3])
     assert.is_nil(statements[4])
+    assert.matches([[
+  CONSTRAINT `book_edited_by_fkey` FOREIGN KEY (`edited_by`) REFERENCES `author` (`code`) ON DELETE SET NULL ON UPDATE CASCADE
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin]], ddl.create_table(book, mariadb)[1], nil, true)
     assert.same({ [[DROP TABLE IF EXISTS "book"]] }, ddl.drop_table(book, sqlite))
   end)
 
@@ -139,6 +145,83 @@ describe("a table", function()
       for i, m in ipairs(ddl.order { b, t }) do list[i] = m.name end
       return list
     end)())
+  end)
+
+  it("that refers to a later one gets its foreign key afterwards, where the server must know both", function()
+    local egg = model.declare("Egg", { hen = f.belongs_to "Hen" })
+    local hen = model.declare("Hen", { egg = f.belongs_to("Egg", { null = true, on_delete = "set_null" }) })
+    local models = ddl.order { egg, hen }
+    assert.same({ hen, egg }, models)
+    assert.matches([[FOREIGN KEY ("egg_id")]], ddl.create_tables(models, sqlite)[1], nil, true)
+
+    local statements = ddl.create_tables(models, postgres)
+    assert.is_nil(statements[1]:find "FOREIGN KEY")
+    assert.matches([[FOREIGN KEY ("hen_id")]], statements[3], nil, true)
+    assert.equal([[
+DO 'BEGIN IF NOT EXISTS (SELECT FROM pg_constraint WHERE conrelid = ''"hen"''::regclass AND conname = ''hen_egg_id_fkey'') THEN
+  ALTER TABLE "hen" ADD CONSTRAINT "hen_egg_id_fkey" FOREIGN KEY ("egg_id") REFERENCES "egg" ("id") ON DELETE SET NULL ON UPDATE RESTRICT;
+END IF; END']], statements[5])
+    assert.equal("ALTER TABLE `hen` ADD CONSTRAINT `hen_egg_id_fkey` FOREIGN KEY IF NOT EXISTS `hen_egg_id_fkey` "
+      .. "(`egg_id`) REFERENCES `egg` (`id`) ON DELETE SET NULL ON UPDATE RESTRICT", ddl.create_tables(models, mariadb)[5])
+
+    assert.same({ [[DROP TABLE IF EXISTS "egg", "hen"]] }, ddl.drop_tables(models, postgres))
+    assert.same({ [[DROP TABLE IF EXISTS "egg"]], [[DROP TABLE IF EXISTS "hen"]] }, ddl.drop_tables(models, sqlite))
+    assert.same({
+      "ALTER TABLE IF EXISTS `hen` DROP FOREIGN KEY IF EXISTS `hen_egg_id_fkey`",
+      "DROP TABLE IF EXISTS `egg`", "DROP TABLE IF EXISTS `hen`",
+    }, ddl.drop_tables(models, mariadb))
+  end)
+
+  it("has constraints whose fields are known by their names", function()
+    model.declare("Shop", {})
+    local m = model.declare("Ware", {
+      code = f.string { column = "ean", unique = true }, shop = f.belongs_to "Shop", state = f.enum { "new", "old" },
+    }, { indexes = { { "shop", "code", unique = true }, { "state", "code", unique = true, name = "one_of_a_state" } } })
+    local function names(constraint)
+      local list = {}
+      for i, field in ipairs(ddl.fields_of_constraint(m, constraint) or {}) do list[i] = field.name end
+      return table.concat(list, " ")
+    end
+    assert.equal("id", names "ware_pkey")
+    assert.equal("code", names "ware_ean_key")
+    assert.equal("shop", names "ware_shop_id_fkey")
+    assert.equal("state", names "ware_state_check")
+    assert.equal("shop code", names "ware_shop_id_ean_key")
+    assert.equal("state code", names "one_of_a_state")
+    assert.equal("code", names "ware_ean_key1")
+    assert.equal("id", names "PRIMARY") -- as MariaDB calls it
+    assert.equal("", names "ware_other_key")
+  end)
+
+  it("names the constraints that PostgreSQL would call by a name cut short", function()
+    local long = ("x"):rep(60)
+    local m = model.declare("Cut", { a = f.integer { column = long, unique = true, choices = { 1 } } })
+    local unique, check = ddl.create_table(m, postgres)[1]:match('CONSTRAINT "([^"]*)" UNIQUE CONSTRAINT "([^"]*)" CHECK')
+    assert.equal(63, #unique)
+    assert.equal(m.by_name.a, ddl.fields_of_constraint(m, unique)[1])
+    assert.equal(m.by_name.a, ddl.fields_of_constraint(m, check)[1])
+    assert.is_nil(ddl.create_table(m, sqlite)[1]:find "CONSTRAINT")
+  end)
+
+  it("is refused where MariaDB could not keep it, or would make it mean something else", function()
+    local function refused(fields, words)
+      local m = model.declare("Refused", fields)
+      local ok, err = pcall(ddl.create_table, m, mariadb)
+      assert.is_false(ok)
+      assert.equal("unsupported", err.kind)
+      assert.matches(words, err.message, nil, true)
+      assert.truthy(ddl.create_table(m, postgres))
+    end
+    model.declare("Owner", {})
+    refused({ code = f.string { max = 769, primary_key = true } }, "Refused.code: a primary key of MariaDB has at most 3072 bytes")
+    refused({ code = f.text { primary_key = true } }, "f.string{ max = 768 }")
+    refused({ code = f.binary { primary_key = true } }, "f.string{ max = 768 }")
+    refused({ owner = f.belongs_to("Owner", { null = true, default = 1, on_delete = "set_default" }) }, "set_default")
+    local long = model.declare("Long", { code = f.string { max = 768, primary_key = true }, most = f.string { max = 16383 },
+      more = f.string { max = 16384 } })
+    assert.matches("`code` varchar(768) ", ddl.create_table(long, mariadb)[1], nil, true)
+    assert.matches("`most` varchar(16383) ", ddl.create_table(long, mariadb)[1], nil, true)
+    assert.matches("`more` longtext ", ddl.create_table(long, mariadb)[1], nil, true)
   end)
 
   it("keeps long names of indexes apart", function()
@@ -171,12 +254,31 @@ describe("a single row", function()
     assert.equal([[INSERT INTO `user` () VALUES ()]], row.insert(m, mariadb, {}).sql)
   end)
 
+  it("is inserted with any number of others by an array for each column, in their order where a key comes back", function()
+    assert.equal([[INSERT INTO "user" ("name", "age") SELECT c1, c2 FROM unnest($1::text[], $2::bigint[]) AS r(c1, c2)]],
+      row.insert_arrays(m, postgres, { "name", "age" }).sql)
+    assert.equal([[INSERT INTO "user" ("name") SELECT c1 FROM unnest($1::text[]) WITH ORDINALITY AS r(c1, n) ORDER BY n ]]
+      .. [[RETURNING "id"]], row.insert_arrays(m, postgres, { "name" }, { "id" }).sql)
+    assert.is_nil(sqlite.insert_arrays)
+    assert.is_nil(mariadb.insert_arrays)
+  end)
+
   it("may be there already", function()
     assert.equal([[INSERT INTO "user" ("id", "name") VALUES (?1, ?2) ON CONFLICT ("id") DO UPDATE SET "name" = excluded."name"]],
       row.upsert(m, sqlite, { "id", "name" }, 1, { "id" }, { "name" }).sql)
     assert.equal([[INSERT INTO "user" ("name") VALUES ($1) ON CONFLICT DO NOTHING]], row.upsert(m, postgres, { "name" }, 1, {}, {}).sql)
-    assert.equal([[INSERT INTO `user` (`name`) VALUES (?) ON DUPLICATE KEY UPDATE `name` = VALUES(`name`)]],
-      row.upsert(m, mariadb, { "name" }, 1, { "name" }, { "name" }).sql)
+    -- MariaDB comes to UPDATE by any key, and counts a row that was left alone: so the text fails where another key than
+    -- name was met, and counts by itself
+    local guard = [[`name` = VALUES(`name`) OR 9223372036854775807 + length(concat_ws('', 'another unique key', `name`)) > 0]]
+    assert.equal([[INSERT INTO `user` (`name`, `age`) VALUES (?, ?) ON DUPLICATE KEY UPDATE `age` = if((]] .. guard
+      .. [[), VALUES(`age`), NULL), `id` = VALUES(`id`) RETURNING `id`]],
+      row.upsert(m, mariadb, { "name", "age" }, 1, { "name" }, { "age", "id" }, { "id" }).sql)
+    local counted = [[(@mp_ignored := coalesce(@mp_ignored, 0) + 1) > 0]]
+    assert.equal([[INSERT INTO `user` (`name`) VALUES (?) ON DUPLICATE KEY UPDATE `name` = if((]] .. guard .. ") AND " .. counted
+      .. [[, `name`, NULL)]], row.upsert(m, mariadb, { "name" }, 1, { "name" }, {}).sql)
+    assert.equal([[INSERT INTO `user` (`name`) VALUES (?) ON DUPLICATE KEY UPDATE `id` = if(]] .. counted .. [[, `id`, NULL) ]]
+      .. [[RETURNING if(@mp_ignored > 0 AND (@mp_ignored := 0) = 0, NULL, `id`) AS `id`, `age`]],
+      row.upsert(m, mariadb, { "name" }, 1, {}, {}, { "id", "age" }).sql)
   end)
 
   it("has one statement for each list of columns", function()

@@ -40,22 +40,38 @@ local function cut(a, b) return getmetatable(F.count).__idiv(a, b) end
 describe("arithmetic", function()
   it("of integers overflows with an error", function()
     written(F.count + 1, {
-      postgres = [["count" + $1]], mariadb = [[`count` + ?]], sqlite = [[mp_add("count", ?1)]], params = { 1 },
+      postgres = [["count" + $1::bigint]], mariadb = [[`count` + ?]], sqlite = [[mp_add("count", ?1)]], params = { 1 },
     })
     written(1 - F.count * 2, {
-      postgres = [[$1 - ("count" * $2)]], mariadb = [[? - (`count` * ?)]], sqlite = [[mp_sub(?1, mp_mul("count", ?2))]],
+      postgres = [[$1 - ("count" * $2::bigint)]], mariadb = [[? - (`count` * ?)]], sqlite = [[mp_sub(?1, mp_mul("count", ?2))]],
       params = { 1, 2 },
     })
-    written(-F.count, { postgres = [[-"count"]], mariadb = [[-`count`]], sqlite = [[mp_sub(0, "count")]] })
+    written(-F.count, { postgres = [[-CAST("count" AS bigint)]], mariadb = [[-`count`]], sqlite = [[mp_sub(0, "count")]] })
   end)
 
   it("never cuts with /, cuts with //", function()
     written(F.count / 2, {
       postgres = [[CAST("count" AS double precision) / $1]], mariadb = [[CAST(`count` AS DOUBLE) / ?]], sqlite = [[mp_div("count", ?1)]],
     })
-    written(cut(F.count, 2), { postgres = [["count" / $1]], mariadb = [[`count` DIV ?]], sqlite = [[mp_idiv("count", ?1)]] })
-    written(F.count % 2, { postgres = [["count" % $1]], mariadb = [[`count` % ?]], sqlite = [[mp_mod("count", ?1)]] })
-    written(cut(F.weight, 2), { postgres = [[trunc("weight" / $1)]], mariadb = [[truncate(`weight` / ?, 0)]], sqlite = [[mp_idiv("weight", ?1)]] })
+    written(cut(F.count, 2), { postgres = [["count" / $1::bigint]], mariadb = [[`count` DIV ?]], sqlite = [[mp_idiv("count", ?1)]] })
+    written(F.count % 2, { postgres = [["count" % $1::bigint]], mariadb = [[`count` % ?]], sqlite = [[mp_mod("count", ?1)]] })
+    written(cut(F.weight, 2), { postgres = [[trunc("weight" / $1::bigint)]], mariadb = [[truncate(`weight` / ?, 0)]], sqlite = [[mp_idiv("weight", ?1)]] })
+  end)
+
+  it("fails where the divisor is zero, which MariaDB would take for NULL", function()
+    local zero = [[if((`weight` - ?) = 0, 9223372036854775807 + length(concat_ws('', 'division by zero', `weight` - ?)), `weight` - ?)]]
+    written(F.count / (F.weight - 1), { mariadb = "CAST(`count` AS DOUBLE) / " .. zero, params = { mariadb = { 1, 1, 1 }, postgres = { 1 }, sqlite = { 1 } } })
+    written(cut(F.weight, F.weight - 1), { mariadb = "truncate(`weight` / " .. zero .. ", 0)" })
+    written(F.price % F.count, {
+      mariadb = [[`price` % if(`count` = 0, 9223372036854775807 + length(concat_ws('', 'division by zero', `count`)), `count`)]],
+    })
+    for _, zero_value in ipairs { 0, 0.0, core.decimal "0.00" } do
+      local q = Item:values("id"):annotate { x = F.price / zero_value }:values("x")
+      local found = require("moonpool.sql.compile").select(q, require("moonpool.dialect").get "mariadb")
+      local ok, err = pcall(found.bind, found, q)
+      assert.is_false(ok)
+      assert.equal("division_by_zero", err.kind)
+    end
   end)
 
   it("of decimals stays exact", function()
@@ -63,7 +79,13 @@ describe("arithmetic", function()
       postgres = [[("price" * "count") - $1]], mariadb = [[(`price` * `count`) - ?]],
       sqlite = [[mp_decimal_sub(mp_decimal_mul("price", "count"), ?1)]], params = { "0.10" },
     })
+    written(cut(F.price, 3), { postgres = [[div("price", $1)]], sqlite = [[mp_decimal_idiv("price", ?1)]] })
     written(F.price / 3, { postgres = [["price" / $1]], mariadb = [[`price` / ?]], sqlite = [[mp_decimal_div("price", ?1)]] })
+  end)
+
+  it("of integers has 64 bits on every database", function()
+    written(F.count * F.count, { postgres = [[CAST("count" AS bigint) * "count"]], sqlite = [[mp_mul("count", "count")]] })
+    written(F.count + F.id, { postgres = [["count" + "id"]], sqlite = [[mp_add("count", "id")]] })
   end)
 
   it("has the kind that its operands make", function()
@@ -122,10 +144,40 @@ describe("an expression in a filter", function()
   end)
 end)
 
+describe("a value", function()
+  it("says its type where nothing beside it does", function()
+    written(tree.value(3), { postgres = [[$1::bigint]], mariadb = "?", sqlite = "?1", params = { 3 } })
+    written(tree.value(1.5) + 1, { postgres = [[$1::double precision + $2::bigint]], sqlite = "?1 + ?2" })
+    written(fn.coalesce("weight", 0), { postgres = [[coalesce("weight", $1::double precision)]] })
+    sql.assert(Item:filter(tree.value(3):is_null()):values("id"), { postgres = [[SELECT "id" FROM "item" WHERE $1::bigint IS NULL]] })
+    sql.assert(Item:filter { weight__gt = tree.value(1) }:values("id"), { postgres = [[SELECT "id" FROM "item" WHERE "weight" > $1::bigint]] })
+    sql.assert(Item:filter(fn.length("name"):gt(3)):values("id"), {
+      postgres = [[SELECT "id" FROM "item" WHERE char_length("name") > $1::bigint]],
+    })
+  end)
+
+  it("beside another one says its type unless both are of one kind", function()
+    local compile, dialect = require "moonpool.sql.compile", require "moonpool.dialect"
+    local function where(condition)
+      return compile.select(Item:filter(condition), dialect.get "postgres").sql:match " WHERE (.*)$"
+    end
+    assert.equal("$1::bigint > $2", where(tree.value(3):gt(tree.value(2))))
+    assert.equal("$1::bigint > $2::double precision", where(tree.value(3):gt(tree.value(2.5))))
+  end)
+
+  it("that is written twice is one parameter where the server tells them apart", function()
+    sql.assert(Item:values("id"):annotate { x = F.count % 2 }:filter { x = 1 }, {
+      postgres = [[SELECT "id", "count" % $1::bigint AS "x" FROM "item" WHERE ("count" % $1::bigint) = $2]],
+      mariadb = "SELECT `id`, `count` % ? AS `x` FROM `item` WHERE (`count` % ?) = ?",
+      params = { postgres = { 2, 1 }, mariadb = { 2, 2, 1 }, sqlite = { 2, 2, 1 } },
+    })
+  end)
+end)
+
 describe("a function", function()
   it("folds by Unicode", function()
     written(fn.lower("name"), {
-      postgres = [[lower("name" COLLATE "und-x-icu")]], mariadb = [[lower(`name`)]], sqlite = [[mp_lower("name")]],
+      postgres = [[lower("name" COLLATE "und-x-icu") COLLATE "C"]], mariadb = [[lower(`name`)]], sqlite = [[mp_lower("name")]],
     })
     written(fn.length("name"), { postgres = [[char_length("name")]], mariadb = [[char_length(`name`)]], sqlite = [[length("name")]] })
   end)
@@ -133,7 +185,7 @@ describe("a function", function()
   it("takes texts as fields, and mp.value as texts", function()
     written(fn.coalesce("weight", 0), { sqlite = [[coalesce("weight", ?1)]], params = { 0.0 } })
     written(fn.concat("name", tree.value " (", "name", tree.value ")"), {
-      postgres = [["name" || $1 || "name" || $2]], mariadb = [[concat(`name`, ?, `name`, ?)]],
+      postgres = [["name" || $1::text || "name" || $2::text]], mariadb = [[concat(`name`, ?, `name`, ?)]],
       sqlite = [["name" || ?1 || "name" || ?2]], params = { " (", ")" },
     })
   end)

@@ -193,7 +193,7 @@ describe("a text lookup", function()
 
   it("is the server's own regular expression", function()
     sql.assert(User:filter { name__iregex = "^a" }, {
-      postgres = [[SELECT "id", "name", "age" FROM "user" WHERE "name" ~* $1]],
+      postgres = [[SELECT "id", "name", "age" FROM "user" WHERE "name" COLLATE "und-x-icu" ~* $1]],
       mariadb = [[SELECT `id`, `name`, `age` FROM `user` WHERE `name` REGEXP ?]],
       sqlite = [[SELECT "id", "name", "age" FROM "user" WHERE mp_regexp(?1, "name", 'i')]],
       params = { postgres = { "^a" }, mariadb = { "(?i)^a" }, sqlite = { "^a" } },

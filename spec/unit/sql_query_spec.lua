@@ -135,8 +135,14 @@ describe("columns", function()
     sql.error("bad_argument", function() Book:values("title", "title") end)
   end)
 
-  it("of distinct rows stand once", function()
-    sql.assert(Book:values("author_id"):distinct(), { sqlite = [[SELECT DISTINCT "author_id" FROM "book"]] })
+  it("of distinct rows stand once, and are all that their order may ask", function()
+    sql.assert(Book:values("author_id"):distinct():order_by("-author_id"), {
+      sqlite = [[SELECT DISTINCT "author_id" FROM "book" ORDER BY "author_id" DESC]],
+    })
+    assert.matches("name Book.pages in values", sql.error("bad_argument", function()
+      sql.assert(Book:values("title"):distinct():order_by("pages"), { sqlite = "" })
+    end), nil, true)
+    sql.assert(Book:only("title"):distinct():order_by("pages"), { sqlite = [[SELECT "id", "title" FROM "book" ORDER BY "pages"]] })
   end)
 end)
 
@@ -288,7 +294,7 @@ describe("update", function()
 
   it("tells rows by their keys where a condition needs other tables or a limit", function()
     sql.assert_update(Book:filter { author__name = "q" }:order_by():limit(4), { pages = tree.F.pages * 2 }, {
-      postgres = [[UPDATE "book" SET "pages" = "book"."pages" * $1 WHERE "book"."id" IN (SELECT "book_2"."id" FROM "book" AS "book_2" ]]
+      postgres = [[UPDATE "book" SET "pages" = "book"."pages" * $1::bigint WHERE "book"."id" IN (SELECT "book_2"."id" FROM "book" AS "book_2" ]]
         .. [[JOIN "author" ON "author"."id" = "book_2"."author_id" WHERE "author"."name" = $2 LIMIT $3)]],
       mariadb = [[UPDATE `book` SET `pages` = `book`.`pages` * ? WHERE `book`.`id` IN (SELECT * FROM (SELECT `book_2`.`id` AS `c1` FROM `book` AS `book_2` ]]
         .. [[JOIN `author` ON `author`.`id` = `book_2`.`author_id` WHERE `author`.`name` = ? LIMIT ?) AS `found`)]],

@@ -21,6 +21,21 @@ describe("convert", function()
     assert.equal("a JSON string", core.convert(core.kind.json, "a JSON string"))
   end)
 
+  it("takes a table as an array of the server's, if it is one", function()
+    local function refused(value) return select(2, core.convert(core.kind.array, value)) end
+    for _, t in ipairs { {}, { 1, 2 }, core.array {}, { { 1, core.null }, { 3, 4 } }, { { a = 1 } } } do
+      assert.is_true(rawequal(t, core.convert(core.kind.array, t)))
+    end
+    assert.equal("the tables inside an array must be of one depth and of one length", refused { 1, { 2 } })
+    assert.equal("the tables inside an array must be of one depth and of one length", refused { { 1 }, { 2, 3 } })
+    assert.equal("an array has neither names nor holes (put mp.null there)", refused { 1, a = 2 })
+    assert.equal("an array inside an array cannot be empty", refused { core.array {} })
+    assert.equal("an array is a table such as {1, 2, 3}", refused "{1,2}")
+    local inside = {}
+    inside[1] = inside
+    assert.equal("an array has at most 6 dimensions", refused(inside))
+  end)
+
   it("reads texts", function()
     local cases = {
       { "int", "12", "12" }, { "float", "1.5", "1.5" }, { "bool", "true", "true" },

@@ -48,6 +48,26 @@ describe("an original", function()
     assert.same({ 3, 4, 5 }, original:changed(object, plan))
   end)
 
+  it("names arrays of the server's that changed, also inside", function()
+    local arrays = { names = { "a", "b" }, kinds = { kind.array, kind.array } }
+    local object = { a = { { 1, core.null }, { 3, 4 } }, b = { "x", core.interval "P1D" } }
+    local original = core.original(object, arrays, nil)
+    collectgarbage()
+    assert.is_nil(original:changed(object, arrays))
+    object.a[2][1] = 3.0
+    object.b = core.array { "x", "P1D" }
+    assert.is_nil(original:changed(object, arrays))
+    object.a[1][2] = 2
+    object.b[3] = "y"
+    assert.same({ 1, 2 }, original:changed(object, arrays))
+    original:restore(object, arrays)
+    assert.same("[[1,null],[3,4]]", core.json_encode(object.a))
+    assert.same("[\"x\",\"P1D\"]", core.json_encode(object.b))
+    object.a, object.b = {}, nil
+    assert.same({ 1, 2 }, original:changed(object, arrays))
+    assert.has_error(function() core.original({ a = { 1, { 2 } } }, arrays, nil) end)
+  end)
+
   it("knows NULL from a value", function()
     local object = { id = 1 }
     local original = core.original(object, plan, nil)

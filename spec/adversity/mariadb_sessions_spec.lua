@@ -1,0 +1,312 @@
+-- What a pool on MariaDB says of its connections is so: sessions that the server ended while they were idle are replaced
+-- and nobody notices, those that it ended at work are errors and free their place, a statement that nobody wants any
+-- more runs on nowhere, and a statement that is too large for the server is refused before it costs the connection.
+
+local mp = require "moonpool"
+local databases = require "spec.support.databases"
+local servers = require "spec.support.servers"
+local raises = databases.raises
+
+if not databases.mariadb then
+  return
+end
+
+local db, close, url, admin
+
+local function open(options)
+  db, close, url = databases.mariadb.open(options)
+end
+
+local OURS = "from information_schema.processlist where db = ?"
+
+local function name()
+  return url:match "/([%w_]+)$"
+end
+
+local function until_equal(expected, ask)
+  local found
+  for _ = 1, 5000 do
+    found = ask()
+    if found == expected then
+      return
+    end
+    mp.sleep(0.001)
+  end
+  assert.equal(expected, found)
+end
+
+local function session_count(more)
+  return admin:fetch_val("select count(*) " .. OURS .. (more or ""), name())
+end
+
+-- End sessions of the pool; ended when the server has none of them any more.
+local function terminate(more)
+  local sessions = admin:fetch_all("select id " .. OURS .. (more or ""), name())
+  for _, session in ipairs(sessions) do
+    admin:execute(("kill %d"):format(session.id))
+    until_equal(0, function()
+      return admin:fetch_val("select count(*) from information_schema.processlist where id = ?", session.id)
+    end)
+  end
+  return #sessions
+end
+
+local RUNNING = " and command in ('Execute', 'Query') and info like 'select sleep%'"
+
+local function until_running(n)
+  until_equal(n, function() return session_count(RUNNING) end)
+end
+
+local function fill(n)
+  local conns = {}
+  for i = 1, n do
+    conns[i] = db:connect()
+  end
+  for _, conn in ipairs(conns) do
+    conn:close()
+  end
+  until_equal(n, function() return db:pool_stats().idle end)
+end
+
+local function stats()
+  local all = db:pool_stats()
+  return { size = all.size, idle = all.idle, busy = all.busy, waiting = all.waiting }
+end
+
+-- A variable of the server's, for those who connect from now on.
+local function with_global(variable, value, fn)
+  local before = admin:fetch_val("select @@global." .. variable)
+  admin:execute(("set global %s = %d"):format(variable, value))
+  local ok, err = pcall(fn)
+  admin:execute(("set global %s = %d"):format(variable, before))
+  return ok or error(err, 0)
+end
+
+describe("a pool on MariaDB", function()
+  before_each(function()
+    admin = mp.open(servers.mariadb_admin, { pool = { max = 1 } })
+  end)
+
+  after_each(function()
+    if close then
+      close()
+    end
+    close = nil
+    admin:close{ drain = 0 }
+  end)
+
+  describe("whose sessions the server ends", function()
+    it("replaces those that were idle, and nobody notices", function()
+      open{ pool = { min = 0, max = 3 }, retry = { attempts = 1 } }
+      for round = 1, 10 do
+        fill(3)
+        assert.equal(3, terminate())
+        until_equal(0, function() return db:pool_stats().size end)
+        local asks = {}
+        for i = 1, 5 do
+          asks[i] = function() return db:fetch_val("select ?", i * round) end
+        end
+        assert.same({ round, 2 * round, 3 * round, 4 * round, 5 * round }, { mp.gather(table.unpack(asks)) })
+      end
+    end)
+
+    it("replaces those that were idle for longer than the server likes", function()
+      with_global("wait_timeout", 1, function()
+        open{ pool = { min = 0, max = 2 }, retry = { attempts = 1 } }
+        fill(2)
+        until_equal(0, function() return db:pool_stats().size end)
+        assert.equal(1, db:fetch_val("select 1"))
+      end)
+    end)
+
+    it("uses none of them again although the next statement comes at the same moment", function()
+      open{ pool = { max = 3 } }
+      for _ = 1, 20 do
+        fill(3)
+        for _, session in ipairs(admin:fetch_all("select id " .. OURS, name())) do
+          admin:execute(("kill %d"):format(session.id))
+        end
+        local ok, err = pcall(db.fetch_val, db, "select 1")
+        -- what was sent before the end was known may have run: only then it is told
+        assert.truthy(ok or err.kind == "connection_lost" and err.sent, tostring(err))
+        until_equal(2, function() return mp.try(db.fetch_val, db, "select 2") end)
+      end
+    end)
+
+    it("gives connection_lost to the one at work and its place to the next", function()
+      open{ pool = { max = 1 } }
+      for _ = 1, 5 do
+        local busy = mp.spawn(db.fetch_val, db, "select sleep(100)")
+        until_running(1)
+        local next_one = mp.spawn(db.fetch_val, db, "select 7")
+        assert.equal(1, terminate(RUNNING))
+        local err = raises("connection_lost", busy.wait, busy)
+        assert.is_true(err.sent)
+        assert.equal(7, next_one:wait())
+        assert.same({ size = 1, idle = 1, busy = 0, waiting = 0 }, stats())
+      end
+    end)
+
+    it("ends a transaction in the middle, and nothing of it is there", function()
+      open{ pool = { max = 2 } }
+      db:execute("create table t (x integer)")
+      local ran = 0
+      local ok, err = pcall(db.atomic, db, function()
+        db:execute("insert into t values (1)")
+        terminate()
+        ran = ran + 1
+        pcall(db.execute, db, "insert into t values (2)")
+        pcall(db.execute, db, "insert into t values (3)")
+      end)
+      assert.is_false(ok)
+      assert.truthy(mp.is(err, "connection_lost") or err.kind == "in_failed_transaction", tostring(err))
+      assert.equal(1, ran)
+      assert.equal(0, db:fetch_val("select count(*) from t"))
+      assert.equal(0, db:pool_stats().busy)
+    end)
+
+    it("stops a stream with connection_lost, wherever it is", function()
+      open{ pool = { max = 1 } }
+      local rows = 0
+      raises("connection_lost", function()
+        for row in db:stream("select seq, repeat('x', 1000) as x from seq_1_to_100000") do
+          rows = rows + 1
+          assert.equal(rows, row.seq)
+          if rows == 3 then
+            terminate()
+          end
+        end
+      end)
+      assert.truthy(rows >= 3 and rows < 100000)
+      assert.equal(1, db:fetch_val("select 1"))
+    end)
+
+    it("says so when only the statement was ended by somebody else, and goes on", function()
+      open{ pool = { max = 1 } }
+      local id = db:fetch_val("select connection_id()")
+      local busy = mp.spawn(db.fetch_val, db, "select count(*) from seq_1_to_100000 a, seq_1_to_100000 b")
+      until_equal(1, function() return session_count(" and info like 'select count%'") end)
+      admin:execute(("kill query %d"):format(id))
+      local ok, err = pcall(busy.wait, busy)
+      assert.is_false(ok)
+      assert.equal(1317, err.code)
+      assert.truthy(mp.is(err, "operation"), tostring(err))
+      assert.equal(id, db:fetch_val("select connection_id()"))
+    end)
+  end)
+
+  describe("with a statement that nobody wants any more", function()
+    local LONG = "select count(*) from seq_1_to_100000 a, seq_1_to_100000 b"
+    local AT_WORK = " and info like 'select count(*) from seq%'"
+
+    local function start(fn, ...)
+      local task = mp.spawn(fn, ...)
+      until_equal(1, function() return session_count(AT_WORK) end)
+      return task
+    end
+
+    local function nowhere()
+      until_equal(0, function() return session_count(AT_WORK) end)
+    end
+
+    it("stops it on the server when its task is cancelled, and keeps the connection", function()
+      open{ pool = { max = 1 } }
+      local id = db:fetch_val("select connection_id()")
+      local task = start(db.fetch_val, db, LONG)
+      task:cancel()
+      raises("cancelled", task.wait, task)
+      nowhere()
+      assert.equal(id, db:fetch_val("select connection_id()"))
+    end)
+
+    it("stops it on the server at a deadline, in a block too", function()
+      open{ pool = { max = 1 } }
+      db:execute("create table t (x integer)")
+      raises("timeout", mp.timeout, 0.05, db.fetch_val, db, LONG)
+      nowhere()
+      db:atomic(function()
+        db:execute("insert into t values (1)")
+        raises("timeout", mp.timeout, 0.05, db.atomic, db, function()
+          db:execute("insert into t values (2)")
+          return db:fetch_val(LONG)
+        end)
+        nowhere()
+        db:execute("insert into t values (3)")
+      end)
+      assert.same({ { 1 }, { 3 } }, (db:fetch_arrays("select x from t order by x")))
+    end)
+
+    it("stops it on the server when the database is closed", function()
+      open{ pool = { max = 2 } }
+      local task = start(db.fetch_val, db, LONG)
+      db:close{ drain = 0 }
+      assert.is_false((pcall(task.wait, task)))
+      nowhere()
+      until_equal(0, session_count)
+    end)
+
+    it("stops it on the server when a stream is left", function()
+      open{ pool = { max = 1 } }
+      local rows = db:stream("select seq from seq_1_to_100000000 -- stream")
+      assert.equal(1, rows().seq)
+      rows:close()
+      until_equal(0, function() return session_count(" and info like '%-- stream%'") end)
+      assert.equal(1, db:fetch_val("select 1"))
+    end)
+  end)
+
+  describe("with a statement larger than the server's packets", function()
+    local LIMIT = 1024 * 1024
+
+    local function large(bytes)
+      return ("x"):rep(bytes)
+    end
+
+    before_each(function()
+      with_global("max_allowed_packet", LIMIT, function()
+        open{ pool = { max = 1 } }
+        db:execute("create table t (x longtext)")
+      end)
+    end)
+
+    it("refuses it before it is sent, and loses nothing", function()
+      local id = db:fetch_val("select connection_id()")
+      for _, ask in ipairs{
+        function() return db:execute("insert into t values (?)", large(LIMIT)) end,
+        function() return db:execute("insert into t values (?)", mp.blob(large(LIMIT))) end,
+        function() return db:execute("insert into t values ('" .. large(LIMIT) .. "')") end,
+        function() return db:execute("insert into t values (concat(?, ?))", large(LIMIT // 2), large(LIMIT // 2)) end,
+        function()
+          local rows <close> = db:stream("select length(?) as n", large(LIMIT))
+          return rows()
+        end,
+      } do
+        local err = raises("query_too_large", ask)
+        assert.is_false(err.sent)
+        assert.truthy(err.message:find(("%d"):format(LIMIT), 1, true), err.message)
+        assert.truthy(#err.message < 1000, "the statement is in the message")
+        assert.equal(id, db:fetch_val("select connection_id()"))
+      end
+      raises("query_too_large", db.execute_many, db, "insert into t values (?)", { { "small" }, { large(LIMIT) } })
+      assert.equal(id, db:fetch_val("select connection_id()"))
+      assert.equal(0, db:fetch_val("select count(*) from t"))
+    end)
+
+    it("takes what just fits", function()
+      local id = db:fetch_val("select connection_id()")
+      local n = LIMIT - 1024
+      assert.equal(1, db:execute("insert into t values (?)", large(n)))
+      assert.equal(n, #db:fetch_val("select x from t"))
+      assert.equal(id, db:fetch_val("select connection_id()"))
+    end)
+
+    it("sends many rows in as many packets as they need", function()
+      local rows = {}
+      for i = 1, 40 do
+        rows[i] = { large(LIMIT // 16) }
+      end
+      assert.equal(40, db:execute_many("insert into t values (?)", rows))
+      assert.equal(40 * (LIMIT // 16), db:fetch_val("select cast(sum(length(x)) as signed) from t"))
+    end)
+  end)
+end)

@@ -1,0 +1,90 @@
+-- Rows that may be there already: bulk_create with on_conflict, upsert. The same rows, counts and errors on every database.
+
+local mp = require "moonpool"
+local databases = require "spec.support.databases"
+local raises = databases.raises
+local f = mp.field
+
+databases.each("a row that may be there", function(open)
+  local db, Person
+
+  before_each(function()
+    db = open()
+    Person = mp.entity("Person", {
+      name = f.string{ max = 20, unique = true },
+      nick = f.string{ max = 20, unique = true, null = true },
+      code = f.uuid{ null = true },
+      seen = f.datetime{ null = true },
+      age = f.integer{ null = true },
+    }, { database = db })
+    db:create_all()
+    Person:bulk_create{ { name = "ada", age = 1 }, { name = "bob", age = 2, nick = "b" } }
+  end)
+
+  local function ages()
+    local list = {}
+    for place, one in ipairs(Person:order_by("name"):all()) do
+      list[place] = one.name .. " " .. tostring(one.age)
+    end
+    return table.concat(list, ", ")
+  end
+
+  it("is left alone, and not counted", function()
+    local rows = { { name = "ada", age = 5 }, { name = "eve", age = 3 }, { name = "eve", age = 4 } }
+    assert.equal(1, Person:bulk_create(rows, { returning = false, on_conflict = "ignore" }))
+    assert.equal(0, Person:bulk_create(rows, { returning = false, on_conflict = "ignore", conflict = { "name" } }))
+    assert.equal("ada 1, bob 2, eve 3", ages())
+  end)
+
+  it("is left alone, and has no key", function()
+    local rows = { { name = "ada", age = 5 }, { name = "eve", age = 3 }, { name = "eve", age = 4 }, { name = "fay" } }
+    local objects = Person:bulk_create(rows, { on_conflict = "ignore" })
+    assert.is_nil(objects[1].id)
+    assert.equal("eve", Person:get(objects[2].id).name)
+    assert.is_nil(objects[3].id)
+    assert.equal("fay", Person:get(objects[4].id).name)
+    assert.equal(4, Person:count())
+  end)
+
+  it("is changed, and counted once", function()
+    local rows = { { name = "ada", age = 5 }, { name = "eve", age = 3 }, { name = "bob", age = 2 } }
+    local options = { returning = false, on_conflict = "update", conflict = { "name" }, update = { "age" } }
+    assert.equal(3, Person:bulk_create(rows, options))
+    assert.equal("ada 5, bob 2, eve 3", ages())
+    options.returning = true
+    local objects = Person:bulk_create(rows, options)
+    assert.equal(Person:get{ name = "ada" }.id, objects[1].id)
+  end)
+
+  it("takes values of every kind", function()
+    local values = { name = "ada", code = "01890a5d-ac96-774b-bcce-b302099a8057", seen = "2026-11-20T12:30:00.123456Z", age = 7 }
+    local one = Person:upsert(values, { conflict = { "name" }, update = { "code", "seen", "age" } })
+    local found = Person:get(one.id)
+    assert.equal(values.code, found.code)
+    assert.equal(values.seen, tostring(found.seen))
+    assert.equal(7, found.age)
+    assert.equal(2, Person:count())
+  end)
+
+  it("is no other row that has the same value in another unique column", function()
+    local way = { conflict = { "name" }, update = { "age" } }
+    raises("unique", Person.upsert, Person, { name = "new", nick = "b", age = 9 }, way)
+    way.on_conflict, way.returning = "update", false
+    raises("unique", Person.bulk_create, Person, { { name = "new", nick = "b", age = 9 } }, way)
+    raises("unique", Person.bulk_create, Person, { { name = "new", nick = "b", age = 9 } },
+      { on_conflict = "ignore", conflict = { "name" } })
+    assert.equal("ada 1, bob 2", ages())
+  end)
+
+  it("that may not be there is an error with the field", function()
+    for field, fn in pairs{
+      name = function() return Person:create{ name = "ada" } end,
+      id = function() return Person:create{ id = 1, name = "new" } end,
+      nick = function() return Person:filter{ name = "ada" }:update{ nick = "b" } end,
+    } do
+      local err = raises("unique", fn)
+      assert.same({ field }, err.columns)
+      assert.is_nil(tostring(err):find("ada", 1, true))
+    end
+  end)
+end)
