@@ -3,7 +3,7 @@
 
 local plan = {}
 
-plan.databases = { sqlite = true, postgres = false, mariadb = false } -- whether there is a bench for it
+plan.databases = { sqlite = true, postgres = true, mariadb = true }
 
 -- Rows of each table; author keys beyond `authors` are those that a workload inserted.
 plan.tables = { authors = 10000, books = 100000, items = 100000 }
@@ -13,13 +13,18 @@ plan.quick_tables = { authors = 200, books = 1000, items = 1000 }
 ---@field title string
 ---@field variant string     a function of the workload's module
 ---@field inline integer?    1: small reads on the loop's thread, 0: never; nil: as the library decides
+---@field max integer?       connections at most
+---@field pipeline integer?  0: no connection is shared
 ---@field goal number?       CPU as a multiple of raw C
 
 ---@class bench.workload
----@field name string        module under workload/
+---@field name string
+---@field module string?      under workload/, where it is not called like the workload
 ---@field title string
 ---@field raw string?        workload of the raw C program; nil: there is nothing to compare with
 ---@field unit string
+---@field tls boolean?       moonpool's way is by TLS
+---@field proxy_ms integer?  each way of client and server to each other takes that long
 ---@field writes boolean?    changes authors: what it left is summed up, compared and put back
 ---@field ways bench.way[]
 ---@field size table<string, integer>
@@ -93,12 +98,178 @@ plan.sqlite = {
   },
 }
 
+local objects_and_rows = { { title = "objects", variant = "objects" }, { title = "rows", variant = "rows" } }
+
+local function ways(goals)
+  local list = {}
+  for i, way in ipairs(objects_and_rows) do
+    list[i] = { title = way.title, variant = way.variant, goal = goals[way.variant] }
+  end
+  return list
+end
+
+---@type bench.workload[]
+plan.postgres = {
+  {
+    name = "w1", raw = "w1", title = "W1 a book by key", unit = "select",
+    size = { n = 20000 }, quick = { n = 200 }, ways = ways{ objects = 1.3 },
+  },
+  {
+    name = "w2", raw = "w2", title = "W2 the same, 64 tasks, 10 connections", unit = "select",
+    size = { n = 40000, tasks = 64, conns = 10, alone = 0 }, quick = { n = 400, tasks = 64, conns = 10, alone = 0 },
+    ways = {
+      { title = "objects", variant = "objects", max = 10, goal = 1.3 },
+      { title = "objects, pipelining off", variant = "objects", max = 10, pipeline = 0 },
+      { title = "rows", variant = "rows", max = 10 },
+    },
+  },
+  {
+    -- The cheapest program has one Sync for all that it sends at once; none can fail with another in this one.
+    name = "w2", raw = "w2", title = "W2 against a Sync for each in raw C", unit = "select",
+    size = { n = 40000, tasks = 64, conns = 10, alone = 1 }, quick = { n = 400, tasks = 64, conns = 10, alone = 1 },
+    ways = { { title = "objects", variant = "objects", max = 10, goal = 1.3 } },
+  },
+  {
+    name = "w3", raw = "w3", title = "W3 10,000 rows of 6 columns", unit = "row",
+    size = { n = 10000, rounds = 20 }, quick = { n = 300, rounds = 2 }, ways = ways{ rows = 1.9, objects = 2.2 },
+  },
+  {
+    name = "w3b", module = "w3", raw = "w3", title = "W3b 100,000 rows of 6 columns", unit = "row",
+    size = { n = 100000, rounds = 3 }, quick = { n = 1000, rounds = 2 }, ways = ways{ rows = 2.2, objects = 2.5 },
+  },
+  {
+    name = "w4", raw = "w4", title = "W4 10,000 creates", unit = "insert", writes = true,
+    size = { n = 10000, rounds = 2 }, quick = { n = 100, rounds = 2 },
+    ways = { { title = "create in a loop", variant = "objects", goal = 3.2 } },
+  },
+  {
+    name = "w5", raw = "w5", title = "W5 10,000 rows inserted", unit = "row", writes = true,
+    size = { n = 10000, rounds = 5 }, quick = { n = 100, rounds = 2 },
+    ways = {
+      { title = "bulk_create", variant = "objects", goal = 1.5 },
+      { title = "execute_many", variant = "rows" },
+    },
+  },
+  {
+    name = "w5c", module = "w5", raw = "w5c", title = "W5c the same by COPY", unit = "row", writes = true,
+    size = { n = 10000, rounds = 5 }, quick = { n = 100, rounds = 2 },
+    ways = { { title = "copy_in", variant = "copy", goal = 1.2 } },
+  },
+  {
+    name = "w6", raw = "w6", title = "W6 filter, order, limit 100", unit = "query",
+    size = { n = 1000 }, quick = { n = 20 }, ways = ways{ objects = 1.4 },
+  },
+  {
+    name = "w8", raw = "w8", title = "W8 nested atomic, F update", unit = "block", writes = true,
+    size = { n = 5000 }, quick = { n = 50 },
+    ways = { { title = "objects", variant = "objects", goal = 1.6 } },
+  },
+  {
+    name = "w9", raw = "w9", title = "W9 1,000,000 rows streamed", unit = "row",
+    size = { n = 1000000 }, quick = { n = 20000 },
+    ways = { { title = "rows", variant = "rows", goal = 1.6 } },
+  },
+  {
+    name = "w1", raw = "w1", title = "W1, 1 ms each way", unit = "select", proxy_ms = 1,
+    size = { n = 500 }, quick = { n = 20 }, ways = { { title = "objects", variant = "objects" } },
+  },
+  {
+    name = "w2", raw = "w2", title = "W2, 1 ms each way, one pipelined connection", unit = "select", proxy_ms = 1,
+    size = { n = 20000, tasks = 64, conns = 1, alone = 0 }, quick = { n = 400, tasks = 64, conns = 1, alone = 0 },
+    ways = { { title = "objects", variant = "objects", max = 1 } },
+  },
+  {
+    -- As many tasks as connections: each waits for its own answer.
+    name = "w2", raw = "w2", title = "W2, 1 ms each way, ten plain connections", unit = "select", proxy_ms = 1,
+    size = { n = 10000, tasks = 10, conns = 10, alone = 1 }, quick = { n = 200, tasks = 10, conns = 10, alone = 1 },
+    ways = { { title = "objects, 64 tasks", variant = "objects", max = 10, pipeline = 0, tasks = 64 } },
+  },
+  {
+    name = "w8", raw = "w8", title = "W8, 1 ms each way", unit = "block", writes = true, proxy_ms = 1,
+    size = { n = 300 }, quick = { n = 20 }, ways = { { title = "objects", variant = "objects" } },
+  },
+}
+
+---@type bench.workload[]
+plan.mariadb = {
+  {
+    name = "w1", raw = "w1", title = "W1 a book by key", unit = "select",
+    size = { n = 20000 }, quick = { n = 200 }, ways = ways{ objects = 1.5 },
+  },
+  {
+    name = "w2", raw = "w2", title = "W2 64 tasks, 10 connections, raw C as text", unit = "select",
+    size = { n = 40000, tasks = 64, conns = 10, prepared = 0 }, quick = { n = 400, tasks = 64, conns = 10, prepared = 0 },
+    ways = {
+      { title = "objects", variant = "objects", max = 10, goal = 1.2 },
+      { title = "rows", variant = "rows", max = 10 },
+    },
+  },
+  {
+    name = "w2", raw = "w2", title = "W2 the same, raw C prepared", unit = "select",
+    size = { n = 40000, tasks = 64, conns = 10, prepared = 1 }, quick = { n = 400, tasks = 64, conns = 10, prepared = 1 },
+    ways = { { title = "objects", variant = "objects", max = 10, goal = 1.5 } },
+  },
+  {
+    name = "w3", raw = "w3", title = "W3 10,000 rows of 6 columns", unit = "row",
+    size = { n = 10000, rounds = 20 }, quick = { n = 300, rounds = 2 }, ways = ways{ rows = 2.1, objects = 2.4 },
+  },
+  {
+    name = "w4", raw = "w4", title = "W4 10,000 creates", unit = "insert", writes = true,
+    size = { n = 10000, rounds = 2 }, quick = { n = 100, rounds = 2 },
+    ways = { { title = "create in a loop", variant = "objects", goal = 1.6 } },
+  },
+  {
+    name = "w5", raw = "w5", title = "W5 10,000 rows inserted", unit = "row", writes = true,
+    size = { n = 10000, rounds = 5 }, quick = { n = 100, rounds = 2 },
+    ways = {
+      { title = "bulk_create", variant = "objects", goal = 1.5 },
+      { title = "execute_many", variant = "rows" },
+    },
+  },
+  {
+    name = "w6", raw = "w6", title = "W6 filter, order, limit 100", unit = "query",
+    size = { n = 1000 }, quick = { n = 20 }, ways = ways{ objects = 1.3 },
+  },
+  {
+    name = "w9", raw = "w9", title = "W9 1,000,000 rows streamed", unit = "row",
+    size = { n = 1000000 }, quick = { n = 20000 },
+    ways = { { title = "rows", variant = "rows", goal = 4.0 } },
+  },
+  {
+    name = "flight", title = "ten statements by TLS, 10 ms each way", unit = "statement", proxy_ms = 10, tls = true,
+    size = { n = 10, rounds = 5 }, quick = { n = 10, rounds = 1 },
+    ways = { { title = "serial, then at once", variant = "rows", max = 10 } },
+  },
+}
+
+-- What the speed of one workload is to be as a multiple of another's, on each side.
+plan.races = {
+  postgres = {
+    {
+      title = "W2, 1 ms each way: one pipelined connection against ten plain ones", goal = 1.8,
+      first = "W2, 1 ms each way, one pipelined connection", second = "W2, 1 ms each way, ten plain connections",
+    },
+  },
+}
+
+-- What is in the table of the design and cannot be measured yet.
+plan.to_come = {
+  postgres = { "W7 needs prefetch, which is not built yet" },
+  mariadb = { "W4 flushed by a session needs sessions that gather writes, which are not built yet (goal 0.4)" },
+}
+
 -- Figures that a program of moonpool gives besides its CPU.
 plan.extras = {
   { name = "growth_kb", workload = "w9", title = "W9 resident memory, from row 10,000 to the last", divide = 1024,
     unit = "MB", limit = 15 },
+  { name = "rss_kb", workload = "w3b", title = "W3b peak memory", divide = 1024, unit = "MB", limit = 110 },
   { name = "p99_ms", workload = "ticker", title = "ticker, 99 % of its waits late by at most", unit = "ms", limit = 20 },
   { name = "worst_ms", workload = "ticker", title = "ticker, worst wait late by", unit = "ms", limit = 20 },
+  { name = "share", workload = "flight", title = "ten statements at once, as a share of one after the other", unit = "of it",
+    limit = 0.2, digits = 3 },
+  { name = "serial_ms", workload = "flight", title = "one after the other they took", unit = "ms" },
+  { name = "at_once_ms", workload = "flight", title = "at once they took", unit = "ms" },
+  { name = "worst_ms", workload = "flight", title = "ticker beside them, worst wait late by", unit = "ms" },
   { name = "statement_ms", workload = "ticker", title = "ticker, the long statement took", unit = "ms" },
 }
 

@@ -51,4 +51,29 @@ function process.figures(words)
   return figures
 end
 
+--- Start the line that takes a while each way. It ends with this program, however that ends.
+---@param program string
+---@param to string      host:port
+---@param delay_ms number
+---@param note string     a file for what it says
+---@return {port: integer, close: fun()}
+function process.proxy(program, to, delay_ms, note)
+  os.remove(note)
+  local words = { quoted(program), "--to", quoted(to), "--delay", tostring(delay_ms), "--until-eof", ">", quoted(note) }
+  local pipe = assert(io.popen(table.concat(words, " "), "w"))
+  local port
+  repeat
+    local file = io.open(note)
+    port = file and (file:read("l") or ""):match("^port=(%d+)")
+    if file then file:close() end
+  until port or not process.run{ "sleep", "0.02" }
+  return {
+    port = math.tointeger(tonumber(port)),
+    close = function()
+      pipe:close()
+      os.remove(note)
+    end,
+  }
+end
+
 return process

@@ -23,7 +23,23 @@ local options = { url = run.url }
 if rawget(run, "inline") then
   options.inline_reads = run.inline == 1
 end
+if rawget(run, "max") then
+  options.pool = { max = run.max }
+end
+if rawget(run, "pipeline") then
+  options.pool = options.pool or {}
+  options.pool.pipeline = run.pipeline == 1
+end
+if rawget(run, "server") then
+  measure.watch(run.server, run.database)
+end
 mp.configure(options)
+if rawget(run, "threads") then
+  measure.watch_threads(mp.db())
+end
+if rawget(run, "server") or rawget(run, "threads") then
+  mp.db():ping() -- connected before anything counts
+end
 
 if name == "create" then
   require "entities"
@@ -31,19 +47,25 @@ if name == "create" then
   return
 end
 
--- Each 101st VM instruction says where it is: the caller's share of C functions counts as its own.
-local samples, sample_n = {}, 0
+-- Each 101st VM instruction says where it is: the caller's share of C functions counts as its own. The hook stays
+-- between short measured parts, where setting it anew would begin to count anew.
+local samples, sample_n, counts, hooked = {}, 0, false, false
 if rawget(run, "profile") then
-  function measure.on_start()
-    debug.sethook(function()
-      local at = debug.getinfo(2, "Sl")
-      local place = at and ("%s:%d"):format(at.short_src, at.currentline) or "?"
-      samples[place] = (samples[place] or 0) + 1
-      sample_n = sample_n + 1
-    end, "", 101) -- a prime: loops have other lengths
+  local function sample()
+    if not counts then return end
+    local at = debug.getinfo(2, "Sl")
+    local place = at and ("%s:%d"):format(at.short_src, at.currentline) or "?"
+    samples[place] = (samples[place] or 0) + 1
+    sample_n = sample_n + 1
   end
 
-  measure.on_stop = debug.sethook
+  function measure.on_start()
+    counts = true
+    if not hooked then debug.sethook(sample, "", 101) end -- a prime: loops have other lengths
+    hooked = true
+  end
+
+  function measure.on_stop() counts = false end
 end
 
 local workload = require("workload." .. name)

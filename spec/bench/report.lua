@@ -29,7 +29,12 @@ local function number(value, digits)
   return value and ("%." .. digits .. "f"):format(value) or "-"
 end
 
-local function cpu_us(figures) return figures.cpu_us / figures.units end
+local function client_us(figures) return figures.cpu_us / figures.units end
+
+-- Of both sides, where there is a server.
+local function cpu_us(figures) return (figures.cpu_us + (figures.server_us or 0)) / figures.units end
+
+local function throughput(figures) return figures.units / figures.wall_us * 1e6 end
 
 --- One line of the table.
 ---@param workload bench.workload
@@ -53,10 +58,12 @@ function report.line(workload, way, raw, turns)
     ratio and ("%.2f-%.2f"):format(ratios[1], ratios[#ratios]) or "-",
     number(way.goal, 1),
     way.goal and ratio and (ratio <= way.goal and "yes" or "NO") or "-",
-    number(over(turns, function(figures) return figures.units / figures.wall_us * 1e6 end), 0),
+    number(over(turns, throughput), 0),
     number(over(turns, function(figures) return figures.p50_us end), 1),
     number(over(turns, function(figures) return figures.p99_us end), 1),
     number(over(turns, function(figures) return figures.rss_kb / 1024 end), 1),
+    turns[1].server_us and raw[1]
+      and ("%s (%s)"):format(number(over(turns, client_us), 2), number(over(raw, client_us), 2)) or nil,
   }
 end
 
@@ -67,39 +74,68 @@ end
 
 --- Aligned: words to the left, figures to the right.
 ---@param lines string[][]
-function report.print(lines)
-  table.insert(lines, 1, columns)
+---@param with_server boolean?  then each line has what of it is the client's
+function report.print(lines, with_server)
+  local header = table.move(columns, 1, #columns, 1, {})
+  if with_server then table.insert(header, "client us (raw C)") end
+  table.insert(lines, 1, header)
   local widths = {}
   for _, line in ipairs(lines) do
     for i, cell in ipairs(line) do
-      if i <= 2 or #line == #columns then widths[i] = math.max(widths[i] or 0, #cell) end
+      if i <= 2 or #line == #header then widths[i] = math.max(widths[i] or 0, #cell) end
     end
   end
   for _, line in ipairs(lines) do
     local cells = {}
     for i, cell in ipairs(line) do
       local pad = (" "):rep((widths[i] or 0) - #cell)
-      cells[i] = i <= 2 and cell .. pad or #line == #columns and pad .. cell or cell
+      cells[i] = i <= 2 and cell .. pad or #line == #header and pad .. cell or cell
     end
     print((table.concat(cells, "  "):gsub("%s+$", "")))
   end
 end
 
+local function show_extra(extra, title, turns)
+  local median, list = over(turns, function(figures) return figures[extra.name] end)
+  if not median then return end
+  local divide = extra.divide or 1
+  local digits = extra.digits or 1
+  local line = ("%s: %s %s"):format(title, number(median / divide, digits), extra.unit)
+  if extra.limit then
+    local worst = math.max(table.unpack(list)) / divide
+    line = line .. (" (worst turn %s; goal %g: %s)"):format(number(worst, digits), extra.limit,
+      worst <= extra.limit and "reached" or "NOT reached")
+  end
+  print(line)
+end
+
 --- The figures beside the table: medians, but the worst of all turns of what has a limit.
----@param name string  of the workload
----@param turns table<string, number>[]
-function report.extras(name, turns)
+---@param workload bench.workload
+---@param result {ways: table[][]}
+function report.extras(workload, result)
   for _, extra in ipairs(plan.extras) do
-    local median, list = over(turns, function(figures) return figures[extra.name] end)
-    if extra.workload == name and median then
-      local divide = extra.divide or 1
-      local line = ("%s: %.1f %s"):format(extra.title, median / divide, extra.unit)
-      if extra.limit then
-        local worst = math.max(table.unpack(list)) / divide
-        line = line .. (" (worst turn %.1f; goal %g: %s)"):format(worst, extra.limit,
-          worst <= extra.limit and "reached" or "NOT reached")
-      end
-      print(line)
+    for place, turns in ipairs(extra.workload == workload.name and result.ways or {}) do
+      local title = #result.ways == 1 and extra.title or extra.title .. ", " .. workload.ways[place].title
+      show_extra(extra, title, turns)
+    end
+  end
+end
+
+--- Which of two workloads is done how much faster, on each side.
+---@param database string
+---@param results table<bench.workload, {raw: table[], ways: table[][]}>
+function report.races(database, results)
+  local by_title = {}
+  for workload, result in pairs(results) do
+    if type(workload) == "table" then by_title[workload.title] = result end
+  end
+  for _, race in ipairs(plan.races[database] or {}) do
+    local first, second = by_title[race.first], by_title[race.second]
+    if first and second then
+      local raw = over(first.raw, throughput) / over(second.raw, throughput)
+      local ours = over(first.ways[1], throughput) / over(second.ways[1], throughput)
+      print(("%s: moonpool %.2f times, raw C %.2f times (goal %.1f: %s)"):format(race.title, ours, raw, race.goal,
+        ours >= race.goal and "reached" or "NOT reached"))
     end
   end
 end

@@ -34,4 +34,12 @@ function w5.rows(run)
   end)
 end
 
+function w5.copy(run)
+  local db = mp.db()
+  local columns = { "name", "email", "age", "balance", "created" }
+  insert_rounds(run, new_authors.arrays, function(list)
+    return db:copy_in("author", columns, list)
+  end)
+end
+
 return w5
