@@ -42,11 +42,9 @@ databases.each("a database", function(open, database)
 
   it("gives the whole answer or timeout, never half of one", function()
     local db = open{ command_timeout = 0.001 }
-    local kinds = {}
     for i = 1, 120 do
       local n = i * 40
       local ok, answer = pcall(db.fetch_val, db, COUNT_TO:format(n, "count(x)"))
-      kinds[ok and "answer" or answer.kind] = true
       assert.equal(ok and n or "timeout", ok and answer or answer.kind)
     end
     databases.quiet(db)
