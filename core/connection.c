@@ -424,10 +424,12 @@ static void advance(mp_connection *conn, unsigned events)
   mp_later_cancel(&conn->later);
   if (!mp_list_empty(&conn->dropped))
     answer_dropped(conn);
-  if (conn->state == MP_CONN_CLOSING)
+  if (conn->state == MP_CONN_CLOSING) {
+    unwatch(conn); /* before its number may be another thread's socket */
     conn->backend->close(conn->session);
-  else
+  } else {
     feed(conn);
+  }
   events = conn->happened;
   conn->happened = 0;
   if (conn->session->state != MP_SES_CLOSED)

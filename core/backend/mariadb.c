@@ -207,11 +207,6 @@ static void close_step(mp_mysession *ses, mp_wants *wants)
   bool busy;
   if (ses->base.state == MP_SES_CLOSED)
     return;
-  if (!ses->unwatched) { /* before the socket is closed: its number may be another's a moment later */
-    ses->unwatched = true;
-    wants->timer_ns = uv_hrtime();
-    return;
-  }
   if (!ses->torn) {
     mp_mydial_free(ses->dial);
     ses->dial = NULL;

@@ -154,7 +154,7 @@ struct mp_mysession {
   mp_txstatus tx;
   bool tainted;
   bool tired; /* a long answer: on with it in the loop's next turn */
-  bool closing, unwatched, torn;
+  bool closing, torn;
   mp_mycancel cancel;
   bool killing;    /* the control connection is at it */
   bool wants_kill; /* it is to be told */

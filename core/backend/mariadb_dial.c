@@ -191,7 +191,9 @@ static void connect_line(mp_mydial *dial)
   }
   fd = mysql_get_socket(conn);
   flags = fcntl(fd, F_GETFL);
-  if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)
+  /* A child of the program's that kept it would keep it in the loop too, after the library has closed it. */
+  if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 || flags < 0 ||
+      fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)
     refuse(dial, MP_E_CONNECT_FAILED, "the socket cannot be made non-blocking: %s",
            strerror(errno));
 }

@@ -27,7 +27,8 @@ static bool set_columns(mp_mysession *ses)
     statement->columns = mp_mycolumns_new(fields, n);
   }
   if (statement->slots == NULL && statement->columns != NULL) {
-    statement->slots = malloc((size_t)n * sizeof *statement->slots);
+    /* Zero: the library looks at every error flag, but sets only some. */
+    statement->slots = calloc((size_t)n, sizeof *statement->slots);
     for (int i = 0; i < n && statement->slots != NULL; i++)
       mp_mytype_bind(&statement->columns->types[i], &statement->slots[i]);
   }

@@ -195,6 +195,17 @@ describe("a pool on MariaDB", function()
     end)
   end)
 
+  it("keeps its sockets from the program's children: what the server ends would live on in them", function()
+    local function inherited()
+      local pipe <close> = assert(io.popen "for fd in /proc/self/fd/*; do readlink $fd; done | grep -c ^socket")
+      return pipe:read "n"
+    end
+    local before = inherited()
+    open{ pool = { max = 3 } }
+    fill(3)
+    assert.equal(before, inherited())
+  end)
+
   describe("with a statement that nobody wants any more", function()
     local LONG = "select count(*) from seq_1_to_100000 a, seq_1_to_100000 b"
     local AT_WORK = " and info like 'select count(*) from seq%'"
