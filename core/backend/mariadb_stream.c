@@ -104,7 +104,7 @@ static void take_row(mp_mysession *ses)
 
 static void rows_ended(mp_mysession *ses);
 
-/* A row, or none, has come. False: that was all for now. */
+/* A row, or none, has come. False: the next one has not come yet. */
 static bool take(mp_mysession *ses)
 {
   mp_mytask *task = ses->task;

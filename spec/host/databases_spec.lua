@@ -62,20 +62,8 @@ local function for_psql(url)
   return (url:gsub("tls%.mode=verify_full", "sslmode=verify-full"):gsub("tls%.ca", "sslrootcert"))
 end
 
--- The variable of a server that the user has named: he wants none to be started.
-local function named_by_user()
-  local ours = " " .. (os.getenv "MOONPOOL_TEST_SERVERS" or "") .. " "
-  for _, server in ipairs{ "postgres", "mariadb" } do
-    local variable = "MOONPOOL_TEST_" .. server:upper()
-    if os.getenv(variable) and not ours:find(" " .. server .. " ", 1, true) then
-      return variable
-    end
-  end
-end
-
 describe("a set of database servers", function()
   local sets = {}
-  local named = named_by_user()
 
   local function new_set(only)
     local name = ("spec-%s-%d"):format(read("/proc/sys/kernel/random/uuid"):sub(1, 8), #sets + 1)
@@ -103,9 +91,7 @@ describe("a set of database servers", function()
   local set
 
   setup(function()
-    if not named then
-      set = new_set()
-    end
+    set = new_set()
   end)
 
   teardown(function()
@@ -114,16 +100,7 @@ describe("a set of database servers", function()
     end
   end)
 
-  local function claim(what, check)
-    it(what, function()
-      if not set then
-        pending(named .. " names a server, so none is started here")
-      end
-      check()
-    end)
-  end
-
-  claim("answers where env says", function()
+  it("answers where env says", function()
     local urls = set.urls()
     assert.equal("moonpool\n", psql(urls.POSTGRES, "select current_user").out)
     assert.equal("off\n", psql(urls.POSTGRES, "show is_superuser").out)
@@ -138,7 +115,7 @@ describe("a set of database servers", function()
       "select variable_value from information_schema.session_status where variable_name = 'Ssl_version'").out)
   end)
 
-  claim("lets its users do on MariaDB what specs need, and not more", function()
+  it("lets its users do on MariaDB what specs need, and not more", function()
     local urls = set.urls()
     local function run(sql)
       return mariadb(urls.MARIADB, sql).out
@@ -150,7 +127,7 @@ describe("a set of database servers", function()
     assert.equal("0\n", mariadb(urls.MARIADB_ADMIN, "select count(*) from mysql.global_priv where user = ''").out)
   end)
 
-  claim("asks for a password, over the socket too", function()
+  it("asks for a password, over the socket too", function()
     local urls = set.urls()
     for _, what in ipairs{ "POSTGRES", "PGBOUNCER" } do
       local result = psql((urls[what]:gsub("moonpool:%x+@", "moonpool:wrong@")), "select 1")
@@ -164,13 +141,13 @@ describe("a set of database servers", function()
     end
   end)
 
-  claim("is left alone by another up", function()
+  it("is left alone by another up", function()
     local pids = read(set.place .. "/pids")
     assert.equal("", set.well "up")
     assert.equal(pids, read(set.place .. "/pids"))
   end)
 
-  claim("is where it was, with its data, after a restart and after a crash", function()
+  it("is where it was, with its data, after a restart and after a crash", function()
     local urls = set.urls()
     assert.equal("", psql(urls.POSTGRES, "create table kept as select 7 as n").out)
     assert.equal("", mariadb(urls.MARIADB, "create table kept as select 7 as n").out)
@@ -188,7 +165,7 @@ describe("a set of database servers", function()
     end
   end)
 
-  claim("says which server is missing, and the way out", function()
+  it("says which server is missing, and the way out", function()
     set.well "kill pgbouncer"
     local result = set.run "env"
     assert.equal(1, result.code)
@@ -196,7 +173,7 @@ describe("a set of database servers", function()
     assert.equal("starting pgbouncer again\n", set.well "up")
   end)
 
-  claim("shows the certificate that it is told to, until the next up", function()
+  it("shows the certificate that it is told to, until the next up", function()
     local urls = set.urls()
     local url = for_psql(urls.POSTGRES_TLS)
     for _, case in ipairs{
@@ -222,7 +199,7 @@ describe("a set of database servers", function()
     set.well "tls good"
   end)
 
-  claim("knows nothing of another set, and leaves nothing behind", function()
+  it("knows nothing of another set, and leaves nothing behind", function()
     local other = new_set()
     local urls, others = set.urls(), other.urls()
     for _, what in ipairs{ "POSTGRES", "POSTGRES_TLS", "PGBOUNCER", "MARIADB", "MARIADB_TLS", "CERTS" } do
@@ -242,7 +219,7 @@ describe("a set of database servers", function()
     assert.equal("1\n", psql(urls.PGBOUNCER, "select 1").out)
   end)
 
-  claim("has only those servers that it was asked for", function()
+  it("has only those servers that it was asked for", function()
     local some = new_set "mariadb"
     local urls = some.urls()
     assert.equal("mariadb", urls.SERVERS)
@@ -259,7 +236,7 @@ describe("a set of database servers", function()
     some.well "down"
   end)
 
-  claim("is made anew where its directory is gone, and no server is left of the old one", function()
+  it("is made anew where its directory is gone, and no server is left of the old one", function()
     local pids = read(set.place .. "/pids")
     assert.equal(0, shell("rm -rf " .. read(set.place .. "/directory"):match "^/tmp/mpdb%.%w+").code)
     set.well "up"

@@ -31,7 +31,7 @@ local function new_context(number)
     waits = false,
     stop = false, -- the next wait raises `cancelled` (kept by scope.lua)
     interrupted = false, -- woken by being cancelled
-    cleanup = false, -- what it waits for now cannot be cancelled
+    cleanup = false, -- what it is waiting for cannot be cancelled
     scope = nil, -- the innermost mp.timeout or mp.shield
     locals = {}, -- what other modules keep for each context: transactions, sessions
     holds = nil, -- key -> how often (holders.lua)
