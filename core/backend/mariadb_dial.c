@@ -5,7 +5,7 @@
 ** silently otherwise; so no blocking call may be made on the connection from then on. */
 #include "mariadb_dial.h"
 
-#include "postgres_job.h"
+#include "job.h"
 #include "postgres_tls.h"
 
 #include <errno.h>
@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 struct mp_mydial {
-  mp_pgjob *job;
+  mp_job *job;
   mp_arena *arena; /* all of it */
   mp_config config;
   char *password;
@@ -271,7 +271,7 @@ mp_mydial *mp_mydial_new(const mp_config *config, const char *password, mp_waker
   }
   dial->arena = arena;
   if (copy_config(dial, config, password))
-    dial->job = mp_pgjob_start(run, drop, dial, waker);
+    dial->job = mp_job_start(run, drop, dial, waker);
   if (dial->job == NULL) {
     drop(dial);
     return NULL;
@@ -281,7 +281,7 @@ mp_mydial *mp_mydial_new(const mp_config *config, const char *password, mp_waker
 
 bool mp_mydial_done(mp_mydial *dial)
 {
-  return mp_pgjob_done(dial->job);
+  return mp_job_done(dial->job);
 }
 
 bool mp_mydial_take(mp_mydial *dial, mp_myline *out, mp_error *err)
@@ -298,7 +298,7 @@ bool mp_mydial_take(mp_mydial *dial, mp_myline *out, mp_error *err)
 void mp_mydial_free(mp_mydial *dial)
 {
   if (dial != NULL)
-    mp_pgjob_release(dial->job);
+    mp_job_release(dial->job);
 }
 
 mp_status mp_mydial_check(const mp_config *config, mp_error *err)

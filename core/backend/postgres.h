@@ -7,7 +7,7 @@
 
 #include "postgres_dial.h"
 #include "postgres_error.h"
-#include "postgres_job.h"
+#include "job.h"
 #include "postgres_type.h"
 
 /* ---- results ---- */
@@ -153,10 +153,10 @@ typedef struct mp_pgsession {
   bool riding;   /* the last one that was sent has no Sync behind it yet */
   bool flushing; /* the socket did not take all */
   mp_pgcancel cancel;
-  mp_pgjob *asking; /* PQcancel */
-  bool killing;     /* the control connection is at it */
-  bool wants_kill;  /* it is to be told */
-  int asked_n;      /* how often, for this statement */
+  mp_job *asking;  /* PQcancel */
+  bool killing;    /* the control connection is at it */
+  bool wants_kill; /* it is to be told */
+  int asked_n;     /* how often, for this statement */
   uint64_t ask_again_ns;
 } mp_pgsession;
 

@@ -26,13 +26,13 @@ static void drop_cancel(void *arg)
 }
 
 /* NULL: no memory, no thread. */
-static mp_pgjob *ask(mp_pgsession *ses)
+static mp_job *ask(mp_pgsession *ses)
 {
   PGcancel *handle = PQgetCancel(ses->conn);
-  mp_pgjob *job;
+  mp_job *job;
   if (handle == NULL)
     return NULL;
-  job = mp_pgjob_start(run_cancel, drop_cancel, handle, ses->base.waker);
+  job = mp_job_start(run_cancel, drop_cancel, handle, ses->base.waker);
   if (job == NULL)
     PQfreeCancel(handle);
   return job;
@@ -79,8 +79,8 @@ bool mp_pgsession_calm(mp_pgsession *ses)
   bool wanted = head != NULL && head->stopping && head->phase != MP_PG_GUARDING &&
                 head->phase != MP_PG_RELEASING &&
                 (head->patience_ns == 0 || uv_hrtime() >= head->patience_ns);
-  if (ses->asking != NULL && mp_pgjob_done(ses->asking)) {
-    mp_pgjob_release(ses->asking);
+  if (ses->asking != NULL && mp_job_done(ses->asking)) {
+    mp_job_release(ses->asking);
     ses->asking = NULL;
   }
   if (ses->cancel == MP_PG_QUIET && wanted) {
@@ -109,8 +109,8 @@ bool mp_pgsession_calm(mp_pgsession *ses)
 void mp_pgsession_abandon(mp_pgsession *ses)
 {
   const mp_pgtask *head = mp_pgsession_head(ses);
-  mp_pgjob_release(ses->asking);
+  mp_job_release(ses->asking);
   ses->asking = NULL;
   if (ses->conn != NULL && head != NULL && !head->listening)
-    mp_pgjob_release(ask(ses));
+    mp_job_release(ask(ses));
 }

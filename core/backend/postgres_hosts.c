@@ -2,7 +2,7 @@
 ** Names are looked up by getaddrinfo on a thread, never on the loop; what is an address already is not looked up. */
 #include "postgres_hosts.h"
 
-#include "postgres_job.h"
+#include "job.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -180,7 +180,7 @@ typedef struct answer {
 } answer;
 
 struct mp_pglookup {
-  mp_pgjob *job;
+  mp_job *job;
   answer *answer; /* the thread's until the job is done */
 };
 
@@ -208,7 +208,7 @@ mp_pglookup *mp_pglookup_start(const char *name, mp_waker *waker)
   if (lookup != NULL && a != NULL) {
     memcpy(a->name, name, n);
     lookup->answer = a;
-    lookup->job = mp_pgjob_start(look_up, drop_answer, a, waker);
+    lookup->job = mp_job_start(look_up, drop_answer, a, waker);
     if (lookup->job != NULL)
       return lookup;
   }
@@ -219,7 +219,7 @@ mp_pglookup *mp_pglookup_start(const char *name, mp_waker *waker)
 
 bool mp_pglookup_done(mp_pglookup *lookup)
 {
-  return mp_pgjob_done(lookup->job);
+  return mp_job_done(lookup->job);
 }
 
 int mp_pglookup_addresses(mp_pglookup *lookup, mp_arena *arena, const char ***out, const char **why)
@@ -249,6 +249,6 @@ void mp_pglookup_free(mp_pglookup *lookup)
 {
   if (lookup == NULL)
     return;
-  mp_pgjob_release(lookup->job);
+  mp_job_release(lookup->job);
   free(lookup);
 }

@@ -1,7 +1,7 @@
-/* postgres_job.c - a thread for one call that blocks, and how its answer gets back.
+/* job.c - a thread for one call that blocks, and how its answer gets back.
 ** The thread is detached: nobody ever waits for it. Who ends last, the thread or the loop's side, frees the
 ** job; the lock is what makes release final, so the waker is called under it (waking never blocks). */
-#include "postgres_job.h"
+#include "job.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -9,7 +9,7 @@
 
 #define STACK_BYTES (256 * 1024) /* name services bring modules of their own along */
 
-struct mp_pgjob {
+struct mp_job {
   pthread_mutex_t lock;
   void (*run)(void *arg);
   void (*drop)(void *arg);
@@ -18,7 +18,7 @@ struct mp_pgjob {
   bool done, released;
 };
 
-static void discard(mp_pgjob *job)
+static void discard(mp_job *job)
 {
   job->drop(job->arg);
   pthread_mutex_destroy(&job->lock);
@@ -27,7 +27,7 @@ static void discard(mp_pgjob *job)
 
 static void *body(void *arg)
 {
-  mp_pgjob *job = arg;
+  mp_job *job = arg;
   bool released;
   pthread_setname_np(pthread_self(), "moonpool-job");
   job->run(job->arg);
@@ -42,7 +42,7 @@ static void *body(void *arg)
   return NULL;
 }
 
-static bool start_thread(mp_pgjob *job)
+static bool start_thread(mp_job *job)
 {
   pthread_attr_t attr;
   pthread_t thread;
@@ -61,13 +61,12 @@ static bool start_thread(mp_pgjob *job)
   return started;
 }
 
-mp_pgjob *mp_pgjob_start(void (*run)(void *arg), void (*drop)(void *arg), void *arg,
-                         mp_waker *waker)
+mp_job *mp_job_start(void (*run)(void *arg), void (*drop)(void *arg), void *arg, mp_waker *waker)
 {
-  mp_pgjob *job = calloc(1, sizeof *job);
+  mp_job *job = calloc(1, sizeof *job);
   if (job == NULL)
     return NULL;
-  *job = (mp_pgjob){.run = run, .drop = drop, .arg = arg, .waker = waker};
+  *job = (mp_job){.run = run, .drop = drop, .arg = arg, .waker = waker};
   if (pthread_mutex_init(&job->lock, NULL) != 0) {
     free(job);
     return NULL;
@@ -80,7 +79,7 @@ mp_pgjob *mp_pgjob_start(void (*run)(void *arg), void (*drop)(void *arg), void *
   return job;
 }
 
-bool mp_pgjob_done(mp_pgjob *job)
+bool mp_job_done(mp_job *job)
 {
   bool done;
   pthread_mutex_lock(&job->lock);
@@ -89,7 +88,7 @@ bool mp_pgjob_done(mp_pgjob *job)
   return done;
 }
 
-void mp_pgjob_release(mp_pgjob *job)
+void mp_job_release(mp_job *job)
 {
   bool done;
   if (job == NULL)
