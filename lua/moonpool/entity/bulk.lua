@@ -1,17 +1,20 @@
 -- Many rows at once: bulk_create, bulk_update, upsert. They run no hooks, check every row before the first is sent,
 -- and write all or nothing.
 
+local building = require "moonpool.entity.building"
 local codec = require "moonpool.database.codec"
 local core = require "moonpool.core"
 local errors = require "moonpool.errors"
+local inserting = require "moonpool.entity.inserting"
 local loading = require "moonpool.entity.loading"
 local object = require "moonpool.entity.object"
 local row = require "moonpool.sql.row"
 local state = require "moonpool.entity.state"
 local statement = require "moonpool.database.statement"
 local transaction = require "moonpool.database.transaction"
+local updating = require "moonpool.entity.updating"
+local validation = require "moonpool.entity.validation"
 local vocabulary = require "moonpool.vocabulary"
-local writing = require "moonpool.entity.writing"
 
 local bulk = {}
 
@@ -103,16 +106,16 @@ end
 local function read_row(class, values, wanted, params, n)
   if getmetatable(values) == nil then
     local one = wanted and {} or nil
-    local read, last, omitted = writing.read(class, values, one, params, n)
+    local read, last, omitted = validation.read(class, values, one, params, n)
     if read then
       return one and setmetatable(one, class.meta), last, omitted
     end
   end
   local one = values
   if not object.is(values) or getmetatable(values).class ~= class then
-    one = writing.build(class, values, false)
+    one = building.build(class, values, false)
   end
-  local _, last, omitted = writing.values(one, class, params, n)
+  local _, last, omitted = validation.values(one, class, params, n)
   return one, last, omitted
 end
 
@@ -211,7 +214,7 @@ end
 -- With keys: statements of many rows, whose keys come back in their order.
 local function insert_group(class, database, other, some, options, progress)
   local model, dialect = class.model, loading.dialect_of(database)
-  local names, returned = writing.columns(class, some.omitted)
+  local names, returned = validation.columns(class, some.omitted)
   local most = math.min(options.batch or 1000, row.max_rows(model, dialect, names))
   if names[1] == nil then
     most = 1
@@ -243,7 +246,7 @@ end
 
 -- Which rows met a conflict is known only one by one.
 local function upsert_group(class, database, other, some, conflict, progress)
-  local names, returned = writing.columns(class, some.omitted)
+  local names, returned = validation.columns(class, some.omitted)
   local model = class.model
   local back = {}
   for place, field in ipairs(model.key) do
@@ -277,7 +280,7 @@ end
 
 -- Without keys: arrays, or one statement that is run for each row (a conflict between two of the rows is one as well).
 local function many(class, database, some, conflict, options, progress)
-  local names = writing.columns(class, some.omitted)
+  local names = validation.columns(class, some.omitted)
   local model, dialect = class.model, loading.dialect_of(database)
   local st, way
   if conflict then
@@ -333,7 +336,7 @@ function bulk.create(q, rows, options)
         else
           insert_group(class, database, other, some, options, progress)
         end
-        writing.follow_key(class, database, writing.columns(class, some.omitted), some.params, some.n)
+        inserting.follow_key(class, database, validation.columns(class, some.omitted), some.params, some.n)
       end
     end)
   end
@@ -353,15 +356,15 @@ function bulk.upsert(q, values, options)
   check("upsert", options, UPSERT)
   local class, database, other = place_of(q)
   local conflict = conflict_of(class, options, "update")
-  local one = writing.build(class, values, false)
-  local params, n, omitted = writing.values(one, class, {}, 0)
-  local names = writing.columns(class, omitted)
+  local one = building.build(class, values, false)
+  local params, n, omitted = validation.values(one, class, {}, 0)
+  local names = validation.columns(class, omitted)
   local all = class.meta.plan.names
   local st = row.upsert(class.model, loading.dialect_of(database), names, 1, conflict.conflict, conflict.update, all)
   state.note(one, database)
   local made = statement.run(database, nil, st.sql, "write", params, n, loading.options(database, st), core.rows,
     st.plan)[1]
-  writing.follow_key(class, database, names, params, 1)
+  inserting.follow_key(class, database, names, params, 1)
   written(class, one, made, all, other)
   return one
 end
@@ -398,7 +401,7 @@ function bulk.update(q, objects, names)
       rawset(one, name, taken)
       params[before + column] = taken
     end
-    writing.key_values(one, params, before + #list)
+    updating.key_values(one, params, before + #list)
     count = place
   end
   if count == 0 then
@@ -412,7 +415,7 @@ function bulk.update(q, objects, names)
     local affected = statement.many(database, nil, st.sql, params, width, count, 0,
       loading.options(database, st))
     for _, one in ipairs(objects) do
-      writing.wrote(one, list)
+      updating.wrote(one, list)
     end
     return affected
   end))

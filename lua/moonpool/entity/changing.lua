@@ -1,14 +1,15 @@
 -- The terminals that write: create, update, delete, get_or_create, update_or_create.
 
+local building = require "moonpool.entity.building"
 local compile = require "moonpool.sql.compile"
 local core = require "moonpool.core"
 local errors = require "moonpool.errors"
+local inserting = require "moonpool.entity.inserting"
 local loading = require "moonpool.entity.loading"
 local query_set = require "moonpool.entity.query"
 local statement = require "moonpool.database.statement"
 local transaction = require "moonpool.database.transaction"
 local vocabulary = require "moonpool.vocabulary"
-local writing = require "moonpool.entity.writing"
 
 local methods = query_set.methods
 local place_of = loading.place_of
@@ -67,7 +68,7 @@ end
 --- Raises validation, unknown_field, integrity and the other errors of a statement.
 function methods:create(values)
   local class, database, other = place_of(self)
-  return writing.create(class, with_owner(self, values), database, other)
+  return inserting.create(class, with_owner(self, values), database, other)
 end
 
 --- An object that is not saved.
@@ -75,7 +76,7 @@ end
 ---@return table
 function methods:build(values)
   local class = place_of(self)
-  return writing.build(class, with_owner(self, values), true)
+  return building.build(class, with_owner(self, values), true)
 end
 
 local function merged(match, more)

@@ -184,7 +184,7 @@ end
 
 local function build_class(model)
   local class = {
-    name = model.name, model = model, entity = {}, metas = {}, readers = {}, statements = {},
+    name = model.name, model = model, entity = {}, metas = {}, readers = {}, inserts = {},
     columns = columns_of(model), defaults = {}, has_relations = next(model.relations) ~= nil,
   }
   for _, one in ipairs(model.fields) do

@@ -1,11 +1,14 @@
 -- What every object answers to: save, delete, refresh, is_dirty, dirty_fields, to_table.
 
+local deleting = require "moonpool.entity.deleting"
 local errors = require "moonpool.errors"
+local inserting = require "moonpool.entity.inserting"
 local loading = require "moonpool.entity.loading"
 local object = require "moonpool.entity.object"
+local rereading = require "moonpool.entity.rereading"
 local state = require "moonpool.entity.state"
+local updating = require "moonpool.entity.updating"
 local vocabulary = require "moonpool.vocabulary"
-local writing = require "moonpool.entity.writing"
 
 local methods = object.methods
 
@@ -54,9 +57,9 @@ function methods:save(options)
     if fields then
       return errors.raise("bad_argument", "save{ fields = ... } writes an object that is in the database; a new one is inserted whole")
     end
-    return writing.insert(self, class, database, other)
+    return inserting.insert(self, class, database, other)
   end
-  return writing.update(self, class, database, fields)
+  return updating.update(self, class, database, fields)
 end
 
 --- Delete the row. The object is new again, without its generated key.
@@ -64,7 +67,7 @@ end
 --- Raises foreign_key and the other errors of a statement.
 function methods:delete()
   local class, database = place_of(self)
-  return writing.delete(self, class, database)
+  return deleting.delete(self, class, database)
 end
 
 --- Read the row again.
@@ -72,19 +75,19 @@ end
 --- Raises not_found.
 function methods:refresh()
   local class, database = place_of(self)
-  return writing.refresh(self, class, database)
+  return rereading.refresh(self, class, database)
 end
 
 --- Whether save would write something.
 ---@return boolean
 function methods:is_dirty()
-  return state.is_new(self) or writing.dirty_fields(self)[1] ~= nil
+  return state.is_new(self) or updating.dirty_fields(self)[1] ~= nil
 end
 
 --- The fields whose value the database does not have.
 ---@return string[]
 function methods:dirty_fields()
-  return writing.dirty_fields(self)
+  return updating.dirty_fields(self)
 end
 
 local function set_of(class, names)

@@ -12,7 +12,7 @@ local object = {}
 local rawset, rawget = rawset, rawget
 local null = core.null
 
---- Methods of all objects (see writing.lua).
+--- Methods of all objects (see methods.lua).
 object.methods = {}
 
 -- What reading a name gives that is no column's value: relations, inverses, pk. Found once for each name.

@@ -1,0 +1,130 @@
+-- Inserting one object. What is written is noted, so that a rollback can put it right.
+
+local core = require "moonpool.core"
+local building = require "moonpool.entity.building"
+local errors = require "moonpool.errors"
+local hooks = require "moonpool.entity.hooks"
+local loading = require "moonpool.entity.loading"
+local row = require "moonpool.sql.row"
+local state = require "moonpool.entity.state"
+local statement = require "moonpool.database.statement"
+local validation = require "moonpool.entity.validation"
+
+local inserting = {}
+
+local rawset, ipairs = rawset, ipairs
+local run = statement.run
+
+-- Statements of a class for a dialect: what makes a text from a list of names is done once.
+local function inserts_of(class, dialect)
+  local inserts = class.inserts[dialect]
+  if inserts == nil then
+    inserts = {}
+    class.inserts[dialect] = inserts
+  end
+  return inserts
+end
+
+local function insert_entry(class, dialect, omitted)
+  local inserts = inserts_of(class, dialect)
+  local entry = inserts[omitted]
+  if entry == nil then
+    local names, returned = validation.columns(class, omitted)
+    entry = {}
+    -- the generated key alone comes back with the answer; RETURNING would cost a result
+    if #returned == 1 and returned[1] == class.generated_key and dialect.tells_key then
+      entry.last_id, returned = returned[1], {}
+    end
+    entry.returned = returned
+    entry.gives_key = dialect.follow_key and class.generated_key and returned[1] ~= class.generated_key and names
+    entry.st = row.insert(class.model, dialect, names, 1, returned[1] and returned or nil)
+    inserts[omitted] = entry
+  end
+  return entry
+end
+
+--- Rows were inserted with a key that the program gave where the database makes them: it has to go on behind it.
+--- names: the columns that were written; params: the values of n rows, from the first on.
+function inserting.follow_key(class, database, names, params, n)
+  local dialect, width, place = loading.dialect_of(database), #names, nil
+  if class.generated_key == nil or dialect.follow_key == nil then
+    return
+  end
+  for column, name in ipairs(names) do
+    if name == class.generated_key then
+      place = column
+    end
+  end
+  if place == nil or n == 0 then
+    return
+  end
+  local greatest = params[place]
+  for i = 1, n - 1 do
+    local key = params[i * width + place]
+    if key > greatest then
+      greatest = key
+    end
+  end
+  local st = row.follow_key(class.model, dialect, class.generated_key)
+  run(database, nil, st.sql, "write", { greatest }, 1, loading.options(database, st), core.take)
+end
+
+-- Only RAISE(IGNORE), RETURN NULL and the like, in a trigger of the program's own, let an insert succeed without a row.
+local function not_written(class)
+  return errors.raise("other_integrity", class.name .. " was not inserted: a trigger of the table " .. class.model.table
+    .. " skipped the row")
+end
+
+local function insert_values(self, class, database, other, params, n, omitted)
+  local entry = insert_entry(class, loading.dialect_of(database), omitted)
+  local st = entry.st
+  state.note(self, database)
+  local options = loading.options(database, st)
+  if entry.last_id then
+    local affected, id = run(database, nil, st.sql, "write", params, n, options, core.take)
+    if affected == 0 then
+      return not_written(class)
+    end
+    rawset(self, entry.last_id, id)
+  elseif entry.returned[1] then
+    local made = run(database, nil, st.sql, "write", params, n, options, core.rows, st.plan)[1]
+    if made == nil then
+      return not_written(class)
+    end
+    for _, attribute in ipairs(entry.returned) do
+      rawset(self, attribute, made[attribute])
+    end
+  elseif run(database, nil, st.sql, "write", params, n, options, core.take) == 0 then
+    return not_written(class)
+  end
+  if entry.gives_key then
+    inserting.follow_key(class, database, entry.gives_key, params, 1)
+  end
+  state.written(self, class.meta.plan, state.new_batch(class, other))
+  hooks.run(class, self, "after_insert")
+  return self
+end
+
+--- Insert a new object.
+---@param other table? the database, when it is not the entity's own
+---@return table self
+--- Raises validation, integrity and the other errors of a statement.
+function inserting.insert(self, class, database, other)
+  hooks.run(class, self, "before_insert")
+  validation.settle_relations(self, class)
+  return insert_values(self, class, database, other, validation.values(self, class, {}, 0))
+end
+
+--- A new object from a table of values, inserted.
+---@return table
+--- Raises like insert.
+function inserting.create(class, values, database, other)
+  local self = {}
+  local params, n, omitted = validation.read(class, values, self, {}, 0)
+  if params == nil then
+    return inserting.insert(building.build(class, values, false), class, database, other)
+  end
+  return insert_values(setmetatable(self, class.meta), class, database, other, params, n, omitted)
+end
+
+return inserting

@@ -1,0 +1,161 @@
+-- The values of a new row, checked before any SQL: everything that is wrong is said at once. Values go to an array of
+-- parameters, and back into the object as its fields keep them.
+
+local core = require "moonpool.core"
+local errors = require "moonpool.errors"
+local state = require "moonpool.entity.state"
+
+local validation = {}
+
+local rawget, rawset, ipairs, type = rawget, rawset, ipairs, type
+local null = core.null
+
+--- Raise a validation error with every field that is wrong.
+---@param problems table<string, string>
+function validation.refuse(class, problems)
+  local parts, known = {}, {}
+  for _, field in ipairs(class.model.fields) do
+    local why = problems[field.name]
+    if why then
+      parts[#parts + 1] = field.name .. " " .. why
+      known[field.name] = why
+    end
+  end
+  return errors.raise("validation", class.name .. ": " .. table.concat(parts, "; "), { errors = known })
+end
+
+-- A relation that was given an object without a key: it may have one by now.
+--- Take over the keys of related objects that had none when they were assigned.
+--- Raises bad_argument where one has none still.
+function validation.settle_relations(self, class)
+  if not class.has_relations or not state.has_relations(self) then
+    return
+  end
+  for name, field in pairs(class.model.relations) do
+    local other = state.pending(self, name)
+    if other then
+      local key = rawget(other, field:key_field().attribute)
+      if key == nil then
+        return errors.raise("bad_argument", field:title() .. " is an object that is not saved: save it first")
+      end
+      rawset(self, field.attribute, key)
+      state.set_pending(self, name, nil)
+      state.relate(self, name, other)
+    end
+  end
+end
+
+--- The values of a new row, checked: what the database makes itself is left out.
+---@return any[] params, integer n, integer omitted which fields were left out, as a number for each combination
+--- Raises validation.
+function validation.values(self, class, params, n)
+  local omitted, problems = 0, nil
+  local list = class.columns
+  for place = 1, #list do
+    local column = list[place]
+    local attribute = column.attribute
+    local value = rawget(self, attribute)
+    local accepts = column.accepts
+    if accepts and value ~= nil and accepts(value) then
+      n = n + 1
+      params[n] = value
+    elseif value == nil and column.bit then
+      omitted = omitted + column.bit
+    else
+      local field = column.field
+      local taken, why = field:check(value, self)
+      if why then
+        problems = problems or {}
+        problems[field.name] = why
+      elseif value ~= nil then
+        rawset(self, attribute, taken)
+      end
+      n = n + 1
+      params[n] = taken
+    end
+  end
+  if problems then
+    return validation.refuse(class, problems)
+  end
+  return params, n, omitted
+end
+
+-- Does something of the program's own have to see the object before it is written?
+local function needs_object(class)
+  return class.has_validate or rawget(class.entity, "before_insert") ~= nil
+end
+
+--- The same as build and values in one go, for tables of values that only need to be checked.
+---@param self table? is filled with the values; it becomes an object later
+---@return any[]|nil params nil: take the long way
+--- Raises validation.
+function validation.read(class, values, self, params, n)
+  if type(values) ~= "table" or needs_object(class) then
+    return nil
+  end
+  local by_name = class.model.by_name
+  for name in next, values do
+    if by_name[name] == nil then
+      return nil -- pk, a name of the program's own, or none at all
+    end
+  end
+  local omitted, problems = 0, nil
+  local list = class.columns
+  for place = 1, #list do
+    local column = list[place]
+    local attribute, accepts = column.attribute, column.accepts
+    local value = values[attribute]
+    if accepts and value ~= nil and accepts(value) then
+      n = n + 1
+      params[n] = value
+      if self then
+        self[attribute] = value
+      end
+    else
+      local field = column.field
+      if value == nil and field.relation then
+        value = values[field.name]
+        if type(value) == "table" then
+          return nil -- an object, which is remembered as the related one
+        end
+      end
+      if value == nil and field.default ~= nil then
+        value = field:initial()
+      end
+      if column.bit and (value == nil or value == null and field.generated) then
+        omitted = omitted + column.bit
+      else
+        local taken, why = field:check(value)
+        if why then
+          problems = problems or {}
+          problems[field.name] = why
+        elseif self then
+          self[attribute] = taken
+        end
+        n = n + 1
+        params[n] = taken
+      end
+    end
+  end
+  if problems then
+    return validation.refuse(class, problems)
+  end
+  return params, n, omitted
+end
+
+--- The attributes that are written and those that come back for a combination of omitted fields.
+---@return string[] names, string[] returned
+function validation.columns(class, omitted)
+  local names, returned = {}, {}
+  for _, column in ipairs(class.columns) do
+    local bit = column.bit
+    if bit and omitted % (bit * 2) >= bit then
+      returned[#returned + 1] = column.attribute
+    else
+      names[#names + 1] = column.attribute
+    end
+  end
+  return names, returned
+end
+
+return validation
