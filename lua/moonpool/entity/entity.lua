@@ -18,8 +18,10 @@ local tree = require "moonpool.tree"
 local vocabulary = require "moonpool.vocabulary"
 
 require "moonpool.entity.changing"
+require "moonpool.entity.inspecting"
 require "moonpool.entity.methods"
 require "moonpool.entity.owned"
+require "moonpool.entity.pages"
 require "moonpool.entity.reading"
 
 local entity = {}

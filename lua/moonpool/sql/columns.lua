@@ -1,0 +1,129 @@
+-- Which columns a query set reads: only, defer, values, values_list, annotate, distinct, and the aggregates over all
+-- of its rows.
+
+local condition = require "moonpool.tree.condition"
+local errors = require "moonpool.errors"
+local expression = require "moonpool.tree.expression"
+local resolve = require "moonpool.sql.select"
+local step = require "moonpool.sql.step"
+local template = require "moonpool.resolve.template"
+local vocabulary = require "moonpool.vocabulary"
+
+local getmetatable, next, select, type = getmetatable, next, select, type
+local changed, refuse_limited = step.changed, step.refuse_limited
+
+local columns = {}
+local methods = {}
+columns.methods = methods
+
+function methods.distinct(q, ...)
+  if select("#", ...) > 0 then errors.raise("unsupported", "distinct of single columns is not built yet") end
+  refuse_limited(q, "distinct")
+  return changed(q, "distinct", function() return { distinct = true } end)
+end
+
+local function names_of(method, q, ...)
+  local names = { ... }
+  for i = 1, select("#", ...) do
+    local name = names[i]
+    if expression.is(name) and name._op == "path" then name = name._path end
+    if type(name) ~= "string" then
+      errors.raise("bad_argument", ("%s of %s takes names of fields, not %s"):format(method, q.model.name,
+        vocabulary.quoted(names[i])))
+    end
+    names[i] = name
+  end
+  return names
+end
+
+local function key_of_names(prefix, names)
+  local parts = { prefix }
+  for i, name in ipairs(names) do parts[i + 1] = #name .. ":" .. name end
+  return table.concat(parts, " ")
+end
+
+local function need_objects(q, method)
+  if q.shape.output ~= "objects" then
+    errors.raise("bad_argument", method .. " is for objects: values(...) already says which columns are read")
+  end
+end
+
+local function loading(method, keeps)
+  return function(q, ...)
+    need_objects(q, method)
+    local names = names_of(method, q, ...)
+    return changed(q, key_of_names(method, names), function()
+      local named, loaded = {}, {}
+      for _, name in ipairs(names) do named[q.model:field(name)] = true end
+      for _, field in ipairs(q.shape.loaded or q.model.fields) do
+        if field.primary_key or (named[field] or false) == keeps then loaded[#loaded + 1] = field end
+      end
+      return { loaded = loaded }
+    end)
+  end
+end
+
+--- Load these columns and the key; the others when they are touched.
+methods.only = loading("only", true)
+
+--- Load all columns but these.
+methods.defer = loading("defer", false)
+
+local function reading(method, output)
+  return function(q, ...)
+    local names = names_of(method, q, ...)
+    return changed(q, key_of_names(method, names), function()
+      return resolve.values(q.shape, names, output)
+    end)
+  end
+end
+
+--- Rows as tables keyed by the names as written; of all columns without arguments.
+methods.values = reading("values", "rows")
+
+--- Rows as arrays.
+methods.values_list = reading("values_list", "arrays")
+
+local function with_annotations(q, annotations, prefix, change)
+  local names = {}
+  for name in pairs(annotations) do names[#names + 1] = name end
+  table.sort(names, function(a, b) return tostring(a) < tostring(b) end)
+  local walk = step.walk(q)
+  local function each(on, fn)
+    for _, name in ipairs(names) do
+      local ok, why = vocabulary.is_name(name)
+      if not ok then errors.raise("bad_argument", ("the annotation %s %s"):format(vocabulary.quoted(name), why)) end
+      local node = annotations[name]
+      if condition.is(node) then errors.raise("unsupported", "annotating a condition is not built yet: " .. name) end
+      fn(name, template.expression(on, expression.value(node)))
+    end
+  end
+  each(walk, function(name) walk.tokens[#walk.tokens + 1] = "as " .. name end)
+  return step.advance(q, walk, prefix, function(building, takes)
+    local built = {}
+    each(building, function(name, node) built[#built + 1] = { name = name, template = node } end)
+    return change(q.shape, built, takes)
+  end)
+end
+
+--- Further columns: { name = expression }. After values an aggregate groups by those columns.
+function methods.annotate(q, annotations)
+  if type(annotations) ~= "table" or getmetatable(annotations) ~= nil or next(annotations) == nil then
+    errors.raise("bad_argument", "annotate takes a table: annotate{ total = mp.fn.sum(\"price\") }")
+  end
+  refuse_limited(q, "annotate")
+  return with_annotations(q, annotations, "annotate ", resolve.annotate)
+end
+
+--- The one row of aggregates over all rows of q, as a query set.
+function columns.aggregated(q, aggregates)
+  if type(aggregates) ~= "table" or getmetatable(aggregates) ~= nil or next(aggregates) == nil then
+    errors.raise("bad_argument", "aggregate takes a table: aggregate{ total = mp.fn.sum(\"price\") }")
+  end
+  if q.shape.group or (q.shape.distinct and q.shape.output ~= "objects") then
+    errors.raise("unsupported", "aggregates of groups or of distinct values are not built yet")
+  end
+  return with_annotations(q, aggregates, "aggregate ", resolve.aggregate)
+end
+
+return columns
