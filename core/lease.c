@@ -117,6 +117,7 @@ static bool set_sql(mp_request *req, const char *sql)
 {
   req->sql = mp_arena_strdup(req->arena, sql);
   req->sql_len = strlen(sql);
+  req->sql_hash = mp_sql_hash(sql, req->sql_len);
   return req->sql != NULL;
 }
 

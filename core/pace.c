@@ -1,28 +1,8 @@
 /* pace.c - see pace.h; a table without chains, because a wrong place only costs a shared ride. */
 #include "pace.h"
 
-#include <string.h>
-
 #define FAST_NS ((uint64_t)2 * 1000 * 1000)  /* of the server's own time, on average */
 #define LONG_NS ((uint64_t)20 * 1000 * 1000) /* nothing more is sent behind what runs longer */
-
-uint64_t mp_pace_hash(const char *sql, size_t len)
-{
-  const uint64_t factor = UINT64_C(0x9e3779b97f4a7c15);
-  uint64_t hash = len * factor, word;
-  while (len >= sizeof word) {
-    memcpy(&word, sql, sizeof word);
-    hash = (hash ^ word) * factor;
-    hash ^= hash >> 32;
-    sql += sizeof word;
-    len -= sizeof word;
-  }
-  word = 0;
-  memcpy(&word, sql, len);
-  hash = (hash ^ word) * factor;
-  hash ^= hash >> 32;
-  return hash == 0 ? 1 : hash;
-}
 
 void mp_pace_note(mp_pace *pace, uint64_t hash, uint64_t took_ns)
 {

@@ -18,9 +18,7 @@ typedef struct mp_pace {
   } places[MP_PACE_PLACES];
 } mp_pace;
 
-/* Of a statement's text; never 0. */
-uint64_t mp_pace_hash(const char *sql, size_t len);
-
+/* hash: of a statement's text, not 0. */
 void mp_pace_note(mp_pace *pace, uint64_t hash, uint64_t took_ns);
 bool mp_pace_is_fast(const mp_pace *pace, uint64_t hash); /* false: slow, or not known */
 

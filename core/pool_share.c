@@ -15,8 +15,7 @@ static bool is_plain_read(const mp_request *req)
 bool mp_share_may(const mp_hold *hold)
 {
   const mp_request *req = mp_errand_request(hold);
-  return req != NULL && is_plain_read(req) &&
-         mp_pace_is_fast(&hold->pool->pace, mp_pace_hash(req->sql, req->sql_len));
+  return req != NULL && is_plain_read(req) && mp_pace_is_fast(&hold->pool->pace, req->sql_hash);
 }
 
 /* When the server began with a request, as far as we can know. */
@@ -94,7 +93,6 @@ void mp_share_note(mp_hold *hold, const mp_request *req)
     return;
   now_ns = mp_clock_ns();
   if (req->error.kind == MP_OK && req->started_ns != 0 && is_plain_read(req))
-    mp_pace_note(&slot->pool->pace, mp_pace_hash(req->sql, req->sql_len),
-                 now_ns - began_ns(slot, req));
+    mp_pace_note(&slot->pool->pace, req->sql_hash, now_ns - began_ns(slot, req));
   slot->answered_ns = now_ns;
 }

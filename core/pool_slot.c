@@ -272,6 +272,7 @@ static void run_chore(mp_slot *slot, mp_op op, const char *sql)
   req->access = MP_ACCESS_WRITE;
   req->sql = sql;
   req->sql_len = strlen(sql);
+  req->sql_hash = mp_sql_hash(sql, req->sql_len);
   req->owner = slot;
   req->on_done = chore_done;
   slot->chore = req;

@@ -132,10 +132,29 @@ mp_status mp_request_fill(mp_request *req, const char *sql, size_t sql_len, cons
         return MP_E_OUT_OF_MEMORY;
   }
   req->sql_len = sql_len;
+  req->sql_hash = mp_sql_hash(sql, sql_len);
   req->params = copy;
   req->param_n = n;
   req->param_rows = rows;
   return MP_OK;
+}
+
+uint64_t mp_sql_hash(const char *sql, size_t len)
+{
+  const uint64_t factor = UINT64_C(0x9e3779b97f4a7c15);
+  uint64_t hash = len * factor, word;
+  while (len >= sizeof word) {
+    memcpy(&word, sql, sizeof word);
+    hash = (hash ^ word) * factor;
+    hash ^= hash >> 32;
+    sql += sizeof word;
+    len -= sizeof word;
+  }
+  word = 0;
+  memcpy(&word, sql, len);
+  hash = (hash ^ word) * factor;
+  hash ^= hash >> 32;
+  return hash == 0 ? 1 : hash;
 }
 
 void mp_request_finish(mp_request *req)

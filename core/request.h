@@ -101,6 +101,7 @@ struct mp_request {
   mp_arena *arena; /* everything that the request points at, except the result */
   const char *sql;
   size_t sql_len;
+  uint64_t sql_hash;      /* by which caches find it; 0: mp_request_fill did not fill it */
   const mp_value *params; /* param_rows rows of param_n values */
   int param_n;
   size_t param_rows;
@@ -150,6 +151,9 @@ mp_status mp_request_new(mp_request **out);
 /* Copy sql and params (rows * n values with what they point at) into the arena. */
 mp_status mp_request_fill(mp_request *req, const char *sql, size_t sql_len, const mp_value *params,
                           int n, size_t rows);
+
+/* Of the bytes of a text; never 0. */
+uint64_t mp_sql_hash(const char *sql, size_t len);
 
 void mp_request_move(mp_request *req,
                      mp_reqstate to); /* notes submitted_ns, started_ns, done_ns too */

@@ -9,6 +9,7 @@
 
 #include "mariadb_dial.h"
 #include "mariadb_type.h"
+#include "sqltext.h"
 
 #include <signal.h>
 
@@ -37,15 +38,12 @@ mp_result *mp_myrows_result(mp_myrows *rows); /* the same memory, as what it is 
 /* ---- prepared statements ---- */
 
 typedef struct mp_mystatement {
-  mp_list node; /* of the cache, the latest used first */
+  mp_sqltext text; /* of the cache, the latest used first */
   bool cached, used;
   bool prepared;
   bool taints;  /* its text changes the state of the session, or may */
   bool changes; /* it says itself that it changes rows */
   bool reads;   /* it is plainly a read: running it again, or stopping it, changes nothing */
-  uint64_t hash;
-  size_t sql_len;
-  char *sql;
   MYSQL_STMT *stmt;
   mp_mycolumns *columns; /* NULL: no rows */
   mp_myslot *slots;      /* bound to columns; NULL: not yet */
@@ -58,8 +56,8 @@ typedef struct mp_mycache {
 } mp_mycache;
 
 void mp_mycache_init(mp_mycache *cache, int max);
-mp_mystatement *mp_mycache_find(mp_mycache *cache, const char *sql, size_t len);
-mp_mystatement *mp_mystatement_new(MYSQL *conn, const char *sql, size_t len); /* NULL: no memory */
+mp_mystatement *mp_mycache_find(mp_mycache *cache, const mp_request *req);
+mp_mystatement *mp_mystatement_new(MYSQL *conn, const mp_request *req); /* NULL: no memory */
 void mp_mycache_keep(mp_mycache *cache, mp_mystatement *statement);
 void mp_mycache_bury(mp_mycache *cache, mp_mystatement *statement); /* no use any more */
 bool mp_mycache_evict(mp_mycache *cache);                           /* false: there is none */

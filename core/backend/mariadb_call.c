@@ -45,7 +45,7 @@ void mp_mycall_prepare(mp_mysession *ses, mp_mystatement *statement)
   bool guarded = mp_mysession_guard(ses);
   begin(ses, MP_MY_PREPARE, statement->stmt, NULL);
   call->waits =
-      mysql_stmt_prepare_start(&call->status, call->stmt, statement->sql, statement->sql_len);
+      mysql_stmt_prepare_start(&call->status, call->stmt, statement->text.s, statement->text.len);
   mp_mysession_unguard(ses, guarded);
 }
 

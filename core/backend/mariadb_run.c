@@ -86,9 +86,9 @@ static void find_statement(mp_mysession *ses)
 {
   mp_mytask *task = ses->task;
   const mp_request *req = task->req;
-  task->statement = mp_mycache_find(&ses->cache, req->sql, req->sql_len);
+  task->statement = mp_mycache_find(&ses->cache, req);
   if (task->statement == NULL) {
-    task->statement = mp_mystatement_new(ses->line.conn, req->sql, req->sql_len);
+    task->statement = mp_mystatement_new(ses->line.conn, req);
     if (task->statement == NULL) {
       mp_mytask_fail(task, MP_E_OUT_OF_MEMORY, "out of memory");
       return;

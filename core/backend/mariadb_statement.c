@@ -7,14 +7,6 @@
 #include <string.h>
 #include <strings.h>
 
-static uint64_t hash_of(const char *s, size_t n)
-{
-  uint64_t h = 1469598103934665603u;
-  for (size_t i = 0; i < n; i++)
-    h = (h ^ (unsigned char)s[i]) * 1099511628211u;
-  return h;
-}
-
 void mp_mycache_init(mp_mycache *cache, int max)
 {
   *cache = (mp_mycache){.max = max};
@@ -22,35 +14,20 @@ void mp_mycache_init(mp_mycache *cache, int max)
   mp_list_init(&cache->dead);
 }
 
-mp_mystatement *mp_mycache_find(mp_mycache *cache, const char *sql, size_t len)
+mp_mystatement *mp_mycache_find(mp_mycache *cache, const mp_request *req)
 {
-  uint64_t hash;
-  if (mp_list_empty(&cache->statements))
-    return NULL;
-  hash = hash_of(sql, len);
-  for (mp_list *node = cache->statements.next; node != &cache->statements; node = node->next) {
-    mp_mystatement *found = mp_container_of(node, mp_mystatement, node);
-    if (found->hash != hash || found->sql_len != len || memcmp(found->sql, sql, len) != 0)
-      continue;
-    mp_list_remove(node);
-    mp_list_push_front(&cache->statements, node);
-    return found;
-  }
-  return NULL;
+  mp_sqltext *text = mp_sqltext_find(&cache->statements, req);
+  return text == NULL ? NULL : mp_container_of(text, mp_mystatement, text);
 }
 
-mp_mystatement *mp_mystatement_new(MYSQL *conn, const char *sql, size_t len)
+mp_mystatement *mp_mystatement_new(MYSQL *conn, const mp_request *req)
 {
-  mp_mystatement *made = calloc(1, sizeof *made + len + 1);
+  mp_mystatement *made = calloc(1, sizeof *made + req->sql_len + 1);
   if (made == NULL)
     return NULL;
-  mp_list_init(&made->node);
-  made->hash = hash_of(sql, len);
-  made->sql_len = len;
-  made->sql = (char *)(made + 1);
-  memcpy(made->sql, sql, len);
-  made->reads = mp_mysql_reads(made->sql);
-  made->changes = mp_mysql_changes(made->sql);
+  mp_sqltext_init(&made->text, req, (char *)(made + 1));
+  made->reads = mp_mysql_reads(made->text.s);
+  made->changes = mp_mysql_changes(made->text.s);
   made->stmt = mysql_stmt_init(conn);
   if (made->stmt == NULL) {
     free(made);
@@ -61,7 +38,7 @@ mp_mystatement *mp_mystatement_new(MYSQL *conn, const char *sql, size_t len)
 
 void mp_mystatement_free(mp_mystatement *statement)
 {
-  mp_list_remove(&statement->node);
+  mp_list_remove(&statement->text.node);
   mp_mycolumns_drop(statement->columns);
   free(statement->slots);
   free(statement);
@@ -69,8 +46,8 @@ void mp_mystatement_free(mp_mystatement *statement)
 
 void mp_mycache_bury(mp_mycache *cache, mp_mystatement *statement)
 {
-  mp_list_remove(&statement->node);
-  mp_list_push_back(&cache->dead, &statement->node);
+  mp_list_remove(&statement->text.node);
+  mp_list_push_back(&cache->dead, &statement->text.node);
   cache->n -= statement->cached;
   statement->cached = false;
 }
@@ -78,7 +55,7 @@ void mp_mycache_bury(mp_mycache *cache, mp_mystatement *statement)
 bool mp_mycache_evict(mp_mycache *cache)
 {
   for (mp_list *node = cache->statements.prev; node != &cache->statements; node = node->prev) {
-    mp_mystatement *statement = mp_container_of(node, mp_mystatement, node);
+    mp_mystatement *statement = mp_container_of(node, mp_mystatement, text.node);
     if (statement->used)
       continue;
     mp_mycache_bury(cache, statement);
@@ -93,7 +70,7 @@ void mp_mycache_keep(mp_mycache *cache, mp_mystatement *statement)
     return;
   statement->cached = true;
   cache->n++;
-  mp_list_push_front(&cache->statements, &statement->node);
+  mp_list_push_front(&cache->statements, &statement->text.node);
   while (cache->n > cache->max)
     if (!mp_mycache_evict(cache))
       break;
@@ -102,7 +79,7 @@ void mp_mycache_keep(mp_mycache *cache, mp_mystatement *statement)
 mp_mystatement *mp_mycache_dead(mp_mycache *cache)
 {
   mp_list *node = mp_list_pop_front(&cache->dead);
-  return node == NULL ? NULL : mp_container_of(node, mp_mystatement, node);
+  return node == NULL ? NULL : mp_container_of(node, mp_mystatement, text.node);
 }
 
 void mp_mycache_clear(mp_mycache *cache)
@@ -110,7 +87,7 @@ void mp_mycache_clear(mp_mycache *cache)
   mp_list *lists[] = {&cache->statements, &cache->dead}, *node;
   for (int i = 0; i < 2; i++) {
     while ((node = mp_list_pop_front(lists[i])) != NULL) {
-      mp_mystatement *statement = mp_container_of(node, mp_mystatement, node);
+      mp_mystatement *statement = mp_container_of(node, mp_mystatement, text.node);
       mysql_stmt_close(statement->stmt); /* the library knows that nobody is to be told */
       mp_mystatement_free(statement);
     }

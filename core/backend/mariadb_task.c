@@ -106,7 +106,7 @@ static void let_go(mp_mysession *ses, mp_mytask *task)
   task->statement = NULL;
   if (statement != NULL) {
     statement->used = false;
-    if (!statement->cached && mp_list_empty(&statement->node))
+    if (!statement->cached && mp_list_empty(&statement->text.node))
       mp_mycache_bury(&ses->cache, statement);
   }
   mp_mycolumns_drop(task->texts);

@@ -9,6 +9,7 @@
 #include "postgres_error.h"
 #include "job.h"
 #include "postgres_type.h"
+#include "sqltext.h"
 
 /* ---- results ---- */
 
@@ -39,15 +40,12 @@ mp_result *mp_pgchunk_result(mp_pgchunk *chunk); /* the same memory, as what it 
 /* ---- prepared statements ---- */
 
 typedef struct mp_pgstatement {
-  mp_list node; /* of the cache, the latest used first */
-  int user_n;   /* jobs; the cache itself is none of them */
+  mp_sqltext text; /* of the cache, the latest used first */
+  int user_n;      /* jobs; the cache itself is none of them */
   bool cached;
   bool taints;     /* its text changes the state of the session, or may */
   unsigned number; /* 0: the unnamed one */
   char name[16];   /* mp_<number>, or empty */
-  uint64_t hash;
-  size_t sql_len;
-  char *sql;
   int param_n;
   uint32_t *param_types;
   mp_pgcolumns *columns; /* NULL: no rows */
@@ -61,9 +59,9 @@ typedef struct mp_pgcache {
 } mp_pgcache;
 
 void mp_pgcache_init(mp_pgcache *cache, int max);
-mp_pgstatement *mp_pgcache_find(mp_pgcache *cache, const char *sql, size_t len);
+mp_pgstatement *mp_pgcache_find(mp_pgcache *cache, const mp_request *req);
 /* Not in the cache before it was described. unnamed: it is used once. NULL: out of memory. */
-mp_pgstatement *mp_pgstatement_new(mp_pgcache *cache, const char *sql, size_t len, bool unnamed);
+mp_pgstatement *mp_pgstatement_new(mp_pgcache *cache, const mp_request *req, bool unnamed);
 bool mp_pgstatement_describe(mp_pgstatement *statement, const PGresult *described);
 void mp_pgcache_keep(mp_pgcache *cache, mp_pgstatement *statement);
 void mp_pgcache_forget(mp_pgcache *cache,

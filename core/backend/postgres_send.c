@@ -188,9 +188,9 @@ static bool find_statement(mp_pgsession *ses, mp_pgtask *task)
   const mp_request *req = task->req;
   bool unnamed = req->no_cache || ses->cache.max == 0 || req->op == MP_OP_PREPARE;
   if (!unnamed)
-    task->statement = mp_pgcache_find(&ses->cache, req->sql, req->sql_len);
+    task->statement = mp_pgcache_find(&ses->cache, req);
   if (task->statement == NULL) {
-    task->statement = mp_pgstatement_new(&ses->cache, req->sql, req->sql_len, unnamed);
+    task->statement = mp_pgstatement_new(&ses->cache, req, unnamed);
     if (task->statement == NULL) {
       mp_pgtask_fail(task, MP_E_OUT_OF_MEMORY, "out of memory");
       return false;

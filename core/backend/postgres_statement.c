@@ -8,14 +8,6 @@
 #include <string.h>
 #include <strings.h>
 
-static uint64_t hash_of(const char *s, size_t n)
-{
-  uint64_t h = 1469598103934665603u;
-  for (size_t i = 0; i < n; i++)
-    h = (h ^ (unsigned char)s[i]) * 1099511628211u;
-  return h;
-}
-
 void mp_pgcache_init(mp_pgcache *cache, int max)
 {
   *cache = (mp_pgcache){.max = max};
@@ -23,37 +15,24 @@ void mp_pgcache_init(mp_pgcache *cache, int max)
   mp_list_init(&cache->dead);
 }
 
-mp_pgstatement *mp_pgcache_find(mp_pgcache *cache, const char *sql, size_t len)
+mp_pgstatement *mp_pgcache_find(mp_pgcache *cache, const mp_request *req)
 {
-  uint64_t hash;
-  if (mp_list_empty(&cache->statements))
-    return NULL;
-  hash = hash_of(sql, len);
-  for (mp_list *node = cache->statements.next; node != &cache->statements; node = node->next) {
-    mp_pgstatement *found = mp_container_of(node, mp_pgstatement, node);
-    if (found->hash != hash || found->sql_len != len || memcmp(found->sql, sql, len) != 0)
-      continue;
-    mp_list_remove(node);
-    mp_list_push_front(&cache->statements, node);
+  mp_sqltext *text = mp_sqltext_find(&cache->statements, req);
+  mp_pgstatement *found = text == NULL ? NULL : mp_container_of(text, mp_pgstatement, text);
+  if (found != NULL)
     found->user_n++;
-    return found;
-  }
-  return NULL;
+  return found;
 }
 
-mp_pgstatement *mp_pgstatement_new(mp_pgcache *cache, const char *sql, size_t len, bool unnamed)
+mp_pgstatement *mp_pgstatement_new(mp_pgcache *cache, const mp_request *req, bool unnamed)
 {
-  mp_pgstatement *made = calloc(1, sizeof *made + len + 1);
+  mp_pgstatement *made = calloc(1, sizeof *made + req->sql_len + 1);
   if (made == NULL)
     return NULL;
-  mp_list_init(&made->node);
+  mp_sqltext_init(&made->text, req, (char *)(made + 1));
   made->user_n = 1;
   made->number = unnamed ? 0 : ++cache->last_number;
   mp_pgstatement_name(made->number, made->name);
-  made->hash = hash_of(sql, len);
-  made->sql_len = len;
-  made->sql = (char *)(made + 1);
-  memcpy(made->sql, sql, len);
   return made;
 }
 
@@ -73,7 +52,7 @@ bool mp_pgstatement_describe(mp_pgstatement *statement, const PGresult *describe
 
 static void destroy(mp_pgstatement *statement)
 {
-  mp_list_remove(&statement->node);
+  mp_list_remove(&statement->text.node);
   free(statement->param_types);
   mp_pgcolumns_drop(statement->columns);
   free(statement);
@@ -81,14 +60,14 @@ static void destroy(mp_pgstatement *statement)
 
 void mp_pgstatement_release(mp_pgstatement *statement)
 {
-  if (--statement->user_n == 0 && !statement->cached && mp_list_empty(&statement->node))
+  if (--statement->user_n == 0 && !statement->cached && mp_list_empty(&statement->text.node))
     destroy(statement);
 }
 
 static void evict(mp_pgcache *cache, mp_pgstatement *statement)
 {
-  mp_list_remove(&statement->node);
-  mp_list_push_back(&cache->dead, &statement->node);
+  mp_list_remove(&statement->text.node);
+  mp_list_push_back(&cache->dead, &statement->text.node);
   statement->cached = false;
   cache->n--;
 }
@@ -99,9 +78,9 @@ void mp_pgcache_keep(mp_pgcache *cache, mp_pgstatement *statement)
     return;
   statement->cached = true;
   cache->n++;
-  mp_list_push_front(&cache->statements, &statement->node);
+  mp_list_push_front(&cache->statements, &statement->text.node);
   while (cache->n > cache->max)
-    evict(cache, mp_container_of(cache->statements.prev, mp_pgstatement, node));
+    evict(cache, mp_container_of(cache->statements.prev, mp_pgstatement, text.node));
 }
 
 void mp_pgcache_forget(mp_pgcache *cache, mp_pgstatement *statement)
@@ -113,7 +92,7 @@ void mp_pgcache_forget(mp_pgcache *cache, mp_pgstatement *statement)
 unsigned mp_pgcache_bury(mp_pgcache *cache)
 {
   for (mp_list *node = cache->dead.next; node != &cache->dead; node = node->next) {
-    mp_pgstatement *statement = mp_container_of(node, mp_pgstatement, node);
+    mp_pgstatement *statement = mp_container_of(node, mp_pgstatement, text.node);
     unsigned number = statement->number;
     if (statement->user_n > 0)
       continue;
@@ -128,7 +107,7 @@ void mp_pgcache_clear(mp_pgcache *cache)
   mp_list *lists[] = {&cache->statements, &cache->dead}, *node;
   for (int i = 0; i < 2; i++) {
     while ((node = mp_list_pop_front(lists[i])) != NULL) {
-      mp_pgstatement *statement = mp_container_of(node, mp_pgstatement, node);
+      mp_pgstatement *statement = mp_container_of(node, mp_pgstatement, text.node);
       statement->cached = false;
       if (statement->user_n == 0)
         destroy(statement);

@@ -158,13 +158,13 @@ struct mp_sqlite_statement {
   char sql[];
 };
 
-/* The statement of a text from the cache, or NULL. */
-mp_sqlite_statement *mp_sqlite_find(mp_sqlite_engine *engine, const char *sql, size_t len);
+/* The statement of a request's text from the cache, or NULL. */
+mp_sqlite_statement *mp_sqlite_find(mp_sqlite_engine *engine, const mp_request *req);
 
-/* The statement of a text, from the cache or prepared, and busy until it is given back. Gives an
+/* The statement of a request's text, from the cache or prepared, and busy until it is given back. Gives an
 ** SQLite code; when it is not SQLITE_OK *err may already be filled (kind not MP_OK). */
-int mp_sqlite_prepare(mp_sqlite_engine *engine, const char *sql, size_t len, bool keep,
-                      mp_sqlite_statement **out, mp_arena **arena, mp_error *err);
+int mp_sqlite_prepare(mp_sqlite_engine *engine, const mp_request *req, mp_sqlite_statement **out,
+                      mp_arena **arena, mp_error *err);
 
 /* Reset it, and keep it or finalize it. */
 void mp_sqlite_give_back(mp_sqlite_engine *engine, mp_sqlite_statement *statement);

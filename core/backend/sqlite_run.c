@@ -92,8 +92,7 @@ static mp_sqlite_turn take_statement(mp_sqlite_engine *engine, mp_sqlite_job *jo
     mp_list_push_front(&engine->cached, &job->statement->node);
     return GO_ON;
   }
-  int code = mp_sqlite_prepare(engine, req->sql, req->sql_len, !req->no_cache, &job->statement,
-                               &job->arena, &job->error);
+  int code = mp_sqlite_prepare(engine, req, &job->statement, &job->arena, &job->error);
   return code == SQLITE_OK ? GO_ON : fail(engine, job, code);
 }
 
@@ -433,7 +432,7 @@ bool mp_sqlite_is_quick(mp_sqlite_engine *engine, mp_sqlite_job *job)
   bool small = is_small_step_of_transaction(engine, req);
   if (req->op != MP_OP_QUERY && !small)
     return false;
-  statement_t *found = mp_sqlite_find(engine, req->sql, req->sql_len);
+  statement_t *found = mp_sqlite_find(engine, req);
   if (found == NULL || found->busy || !(found->readonly || small) || !found->measured ||
       found->slow_runs > 0 || found->steps > MP_SQLITE_SMALL_STEPS)
     return false;

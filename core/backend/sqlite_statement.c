@@ -9,20 +9,6 @@
 #include <string.h>
 #include <strings.h>
 
-static uint64_t hash_of(const char *s, size_t n)
-{
-  uint64_t hash = 0x9e3779b97f4a7c15u ^ n;
-  for (; n >= 8; s += 8, n -= 8) {
-    uint64_t word;
-    memcpy(&word, s, 8);
-    hash = (hash ^ word) * 0xff51afd7ed558ccdu;
-    hash ^= hash >> 32;
-  }
-  for (; n > 0; s++, n--)
-    hash = (hash ^ (unsigned char)*s) * 0x100000001b3u;
-  return hash ^ hash >> 29;
-}
-
 static mp_sqlite_statement **bucket_of(mp_sqlite_engine *engine, uint64_t hash)
 {
   return &engine->buckets[hash & (engine->bucket_n - 1)];
@@ -39,9 +25,9 @@ static mp_sqlite_statement *find(mp_sqlite_engine *engine, uint64_t hash, const 
   return at;
 }
 
-mp_sqlite_statement *mp_sqlite_find(mp_sqlite_engine *engine, const char *sql, size_t len)
+mp_sqlite_statement *mp_sqlite_find(mp_sqlite_engine *engine, const mp_request *req)
 {
-  return find(engine, hash_of(sql, len), sql, len);
+  return find(engine, req->sql_hash, req->sql, req->sql_len);
 }
 
 static void forget(mp_sqlite_engine *engine, mp_sqlite_statement *statement)
@@ -140,11 +126,12 @@ static mp_sqlite_statement *wrap(mp_sqlite_engine *engine, sqlite3_stmt *stmt, u
   return made;
 }
 
-int mp_sqlite_prepare(mp_sqlite_engine *engine, const char *sql, size_t len, bool keep_it,
-                      mp_sqlite_statement **out, mp_arena **arena, mp_error *err)
+int mp_sqlite_prepare(mp_sqlite_engine *engine, const mp_request *req, mp_sqlite_statement **out,
+                      mp_arena **arena, mp_error *err)
 {
-  uint64_t hash = hash_of(sql, len);
-  mp_sqlite_statement *found = find(engine, hash, sql, len);
+  const char *sql = req->sql;
+  const size_t len = req->sql_len;
+  mp_sqlite_statement *found = mp_sqlite_find(engine, req);
   if (found != NULL && !found->busy) {
     mp_list_remove(&found->node);
     mp_list_push_front(&engine->cached, &found->node);
@@ -160,7 +147,7 @@ int mp_sqlite_prepare(mp_sqlite_engine *engine, const char *sql, size_t len, boo
     mp_sqlite_fail(err, arena, MP_E_QUERY_TOO_LARGE, "the SQL text is too long");
     return SQLITE_TOOBIG;
   }
-  keep_it = keep_it && found == NULL && engine->bucket_n > 0;
+  const bool keep_it = !req->no_cache && found == NULL && engine->bucket_n > 0;
   engine->saw_taint = engine->saw_insert = false;
   sqlite3_stmt *stmt = NULL;
   int code = sqlite3_prepare_v3(engine->db, sql, (int)len, keep_it ? SQLITE_PREPARE_PERSISTENT : 0,
@@ -180,7 +167,7 @@ int mp_sqlite_prepare(mp_sqlite_engine *engine, const char *sql, size_t len, boo
     return refuse(err, arena, (int)(rest - sql) + 1,
                   "the SQL text has more than one statement: one statement a call");
   }
-  mp_sqlite_statement *made = wrap(engine, stmt, hash, sql, len);
+  mp_sqlite_statement *made = wrap(engine, stmt, req->sql_hash, sql, len);
   if (made == NULL) {
     sqlite3_finalize(stmt);
     return SQLITE_NOMEM;

@@ -149,11 +149,37 @@ static void a_result_is_freed_with_the_request_unless_taken(void **state)
   mp_result_free(NULL);
 }
 
+/* Of exactly the bytes that it is given: a sanitizer sees one more. */
+static void each_text_has_a_hash_of_its_own(void **state)
+{
+  static const char *const texts[] = {
+      "",           "s",        "select 1",  "select 2",  "select 1 ",
+      " select 1",  "Select 1", "select 11", "1 select",  "select\n1",
+      "select 1\n", "1",        "tceles 1",  "select 10", "select 1select 1",
+  };
+  const int n = sizeof texts / sizeof *texts;
+  uint64_t hashes[sizeof texts / sizeof *texts];
+  (void)state;
+  for (int i = 0; i < n; i++) {
+    size_t len = strlen(texts[i]);
+    char *copy = malloc(len + 1);
+    assert_non_null(copy);
+    memcpy(copy, texts[i], len);
+    copy = realloc(copy, len == 0 ? 1 : len);
+    hashes[i] = mp_sql_hash(copy, len);
+    free(copy);
+    assert_true(hashes[i] != 0);
+    for (int k = 0; k < i; k++)
+      assert_true(hashes[i] != hashes[k]);
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       RIG_TEST(sql_and_parameters_are_copied_whole),
       RIG_TEST(too_many_parameters_to_count_are_refused),
+      RIG_TEST(each_text_has_a_hash_of_its_own),
       RIG_TEST(each_move_notes_its_time),
       RIG_TEST(the_end_is_told_from_below_and_may_be_kept),
       RIG_TEST(failing_puts_an_error_in_place_of_the_result),
