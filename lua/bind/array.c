@@ -4,6 +4,8 @@
 ** Where an array starts counting is not kept. */
 #include "value.h"
 
+#include "json.h"
+
 #include <limits.h>
 #include <string.h>
 
@@ -11,20 +13,20 @@
 
 /* ---- out ---- */
 
-/* Push the items from *item on that stand at a depth. */
+/* Push the items from *item on that stand at a depth, as values of the kind (MP_NULL: as they are). */
 static bool push_level(lua_State *L, int metas, const mp_array *array, int depth,
-                       const mp_value **item)
+                       const mp_value **item, mp_kind want)
 {
   int n = array->dim_n > 0 ? array->dims[depth] : 0;
   lua_createtable(L, n, 0);
   for (int i = 1; i <= n; i++) {
     if (depth + 1 < array->dim_n) {
-      if (!push_level(L, metas, array, depth + 1, item))
+      if (!push_level(L, metas, array, depth + 1, item, want))
         return false;
     } else if ((*item)->kind == MP_NULL) {
       lua_rawgeti(L, metas, LMP_META_NULL);
       ++*item;
-    } else if (!lmp_push(L, metas, (*item)++)) {
+    } else if (!lmp_push_cell(L, metas, (*item)++, want)) {
       return false;
     }
     lua_rawseti(L, -2, i);
@@ -34,15 +36,56 @@ static bool push_level(lua_State *L, int metas, const mp_array *array, int depth
   return true;
 }
 
-bool lmp_push_array(lua_State *L, int metas, const mp_array *array)
+static bool push_array(lua_State *L, int metas, const mp_array *array, mp_kind want)
 {
   int top = lua_gettop(L);
   const mp_value *item = array->items;
   luaL_checkstack(L, DIMS_MAX + 8, "no room for an array");
-  bool fine = push_level(L, metas, array, 0, &item);
+  bool fine = push_level(L, metas, array, 0, &item, want);
   if (!fine)
     lua_settop(L, top);
   return fine;
+}
+
+bool lmp_push_array(lua_State *L, int metas, const mp_array *array)
+{
+  return push_array(L, metas, array, MP_NULL);
+}
+
+/* The items of the JSON array on the top as values of the kind; JSON knows fewer. */
+static bool convert_items(lua_State *L, int metas, mp_kind want)
+{
+  int list = lua_gettop(L);
+  int n = (int)lua_rawlen(L, list);
+  for (int i = 1; i <= n; i++) {
+    lmp_scratch room;
+    mp_value value;
+    const char *why;
+    lua_rawgeti(L, list, i);
+    if (!lmp_is_null(L, -1)) {
+      if (!lmp_read_kind(L, -1, want, &value, &room, &why) || !lmp_push(L, metas, &value))
+        return false;
+      lua_rawseti(L, list, i);
+    }
+    lua_settop(L, list);
+  }
+  return true;
+}
+
+bool lmp_push_array_of(lua_State *L, int metas, const mp_value *cell, mp_kind item)
+{
+  int top = lua_gettop(L);
+  if (cell->kind == MP_ARRAY)
+    return push_array(L, metas, cell->a, item);
+  if (cell->kind != MP_JSON && cell->kind != MP_TEXT)
+    return false;
+  luaL_checkstack(L, 8, "no room for an array");
+  if (lmp_json_read(L, metas, cell->s, cell->len, NULL)) {
+    if (lua_istable(L, -1) && lmp_is_array(L, metas, -1) && convert_items(L, metas, item))
+      return true;
+  }
+  lua_settop(L, top);
+  return false;
 }
 
 /* ---- in ---- */

@@ -219,6 +219,10 @@ function core.json_decode(s) end
 function core.show(v) end
 --- The kind of a Lua value as a name of core.kind, or nil: a number without fraction is int, a plain table json.
 function core.kind_of(v) end
+--- The kind of arrays whose items have that kind, where a plan or convert takes a kind: the server's own arrays, or JSON
+--- text, are read so. Not for items that are arrays themselves.
+---@param kind integer  ---@return integer
+function core.array_of(kind) end
 --- Turn v (a Lua value or its text) into the Lua value of that kind, exactly. nil, why when it is not one.
 ---@param kind integer  ---@param v any  ---@return any value, string? why
 function core.convert(kind, v) end

@@ -128,7 +128,7 @@ static mp_kind kind_at(lua_State *L, const plan *p, int i)
   lua_rawgeti(L, p->kinds, i);
   lua_Integer kind = lua_tointeger(L, -1);
   lua_pop(L, 1);
-  return kind > MP_NULL && kind < MP_KIND_N ? (mp_kind)kind : MP_NULL;
+  return lmp_kind_of_number(kind);
 }
 
 static original *check_original(lua_State *L)
@@ -158,7 +158,7 @@ static int not_of_kind(lua_State *L, const plan *p, int i, mp_kind want)
 {
   lua_rawgeti(L, p->names, i);
   return lmp_raise(L, MP_E_TYPE_MISMATCH, "column \"%s\": what the database holds is no %s",
-                   lua_tostring(L, -1), mp_kind_name(want));
+                   lua_tostring(L, -1), mp_kind_name((mp_kind)(want & LMP_KIND_MASK)));
 }
 
 /* ---- core.original ---- */
@@ -194,7 +194,7 @@ static void pack_one(lua_State *L, int metas, const plan *p, int i, mp_value *ce
           (mp_value){.kind = MP_JSON, .len = (uint32_t)(buffer->n - place), .i = (int64_t)place};
       *kept = 1;
     }
-  } else if (want == MP_ARRAY) {
+  } else if ((want & LMP_KIND_MASK) == MP_ARRAY) {
     why = "out of memory";
     if (*arena == NULL)
       *arena = mp_arena_new(0);
@@ -319,8 +319,9 @@ static bool unchanged(lua_State *L, int metas, const mp_value *cell, mp_kind wan
     const char *s = lua_tolstring(L, -1, &n);
     return n == cell->len && memcmp(s, cell->s, n) == 0;
   }
-  if (want == MP_NULL)
-    want = (mp_kind)cell->kind;
+  if (lmp_item_of(want) != MP_NULL && cell->kind != MP_ARRAY)
+    return same_json(L, metas, cell);
+  want = want == MP_NULL ? (mp_kind)cell->kind : (mp_kind)(want & LMP_KIND_MASK);
   if (!mp_value_convert(&before, want, &interval, text))
     return false;
   if (want == MP_JSON)

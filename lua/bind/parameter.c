@@ -272,12 +272,12 @@ static int convert_array(lua_State *L)
 
 static int convert(lua_State *L)
 {
-  lua_Integer kind = luaL_checkinteger(L, 1);
+  mp_kind kind = lmp_kind_of_number(luaL_checkinteger(L, 1));
   const char *why = NULL;
   lmp_scratch room;
   mp_value value;
   luaL_checkany(L, 2);
-  luaL_argcheck(L, kind > MP_NULL && kind < MP_KIND_N, 1, "a kind of core.kind expected");
+  luaL_argcheck(L, kind != MP_NULL, 1, "a kind of core.kind expected");
   if (lmp_is_null(L, 2)) {
     lua_pushnil(L);
     return 1;
@@ -291,9 +291,9 @@ static int convert(lua_State *L)
     lua_pushvalue(L, 2);
     return 1;
   }
-  if (kind == MP_ARRAY)
+  if ((kind & LMP_KIND_MASK) == MP_ARRAY)
     return convert_array(L);
-  if (!lmp_read_kind(L, 2, (mp_kind)kind, &value, &room, &why))
+  if (!lmp_read_kind(L, 2, kind, &value, &room, &why))
     return refuse(L, why);
   const mp_value *given = lmp_test_value(L, 2);
   if (given != NULL && given->kind == value.kind && kind != MP_BLOB)
@@ -303,9 +303,19 @@ static int convert(lua_State *L)
   return 1;
 }
 
+/* What a reader wants: an array of items of that kind. */
+static int array_of(lua_State *L)
+{
+  lua_Integer number = luaL_checkinteger(L, 1) << LMP_ITEM_SHIFT | MP_ARRAY;
+  luaL_argcheck(L, lmp_kind_of_number(number) != MP_NULL, 1, "a kind of core.kind expected");
+  lua_pushinteger(L, number);
+  return 1;
+}
+
 void lmp_open_parameters(lua_State *L, int metas)
 {
-  static const luaL_Reg functions[] = {{"kind_of", kind_of}, {"convert", convert}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"kind_of", kind_of}, {"convert", convert}, {"array_of", array_of}, {NULL, NULL}};
   (void)metas;
   luaL_setfuncs(L, functions, 0);
 }

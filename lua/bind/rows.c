@@ -111,7 +111,7 @@ static void want_planned(reading *r, int plan)
       kind = lua_tointeger(L, -1);
       lua_pop(L, 1);
     }
-    r->want[col] = kind > MP_NULL && kind < MP_KIND_N ? (uint8_t)kind : MP_NULL;
+    r->want[col] = (uint8_t)lmp_kind_of_number(kind);
   }
   lua_pop(L, 1);
 }
@@ -222,7 +222,8 @@ static inline bool push_cell(reading *r, const mp_value *cell, size_t row, int c
     return false;
   }
   lua_pushfstring(r->L, "column \"%s\", row %d: what the database holds is no %s",
-                  r->result->columns[col].name, (int)row + 1, mp_kind_name((mp_kind)r->want[col]));
+                  r->result->columns[col].name, (int)row + 1,
+                  mp_kind_name((mp_kind)(r->want[col] & LMP_KIND_MASK)));
   return false;
 }
 
@@ -411,8 +412,8 @@ static int read_arrays(lua_State *L)
 
 static void want_first(reading *r, int idx)
 {
-  lua_Integer kind = luaL_optinteger(r->L, idx, 0);
-  if (kind > MP_NULL && kind < MP_KIND_N)
+  mp_kind kind = lmp_kind_of_number(luaL_optinteger(r->L, idx, 0));
+  if (kind != MP_NULL)
     r->want[0] = (uint8_t)kind;
   else
     want_reported(r);

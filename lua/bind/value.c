@@ -205,11 +205,23 @@ bool lmp_push(lua_State *L, int metas, const mp_value *value)
   return true;
 }
 
+_Static_assert(MP_KIND_N <= LMP_KIND_MASK + 1, "a kind fits below the kind of its items");
+
+mp_kind lmp_kind_of_number(lua_Integer number)
+{
+  bool plain = number > MP_NULL && number < MP_KIND_N;
+  lua_Integer item = number >> LMP_ITEM_SHIFT;
+  bool of = (number & LMP_KIND_MASK) == MP_ARRAY && item > MP_NULL && item < MP_ARRAY;
+  return plain || of ? (mp_kind)number : MP_NULL;
+}
+
 bool lmp_push_cell(lua_State *L, int metas, const mp_value *cell, mp_kind want)
 {
   mp_kind kind = (mp_kind)cell->kind;
   if (kind == want || want == MP_NULL || kind == MP_NULL)
     return lmp_push(L, metas, cell);
+  if (lmp_item_of(want) != MP_NULL)
+    return lmp_push_array_of(L, metas, cell, lmp_item_of(want));
   mp_interval scratch;
   char text[MP_VALUE_TEXT_MAX];
   mp_value value = *cell;

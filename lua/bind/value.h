@@ -21,6 +21,21 @@ void lmp_open_values(lua_State *L);
 /* Push metas and give its absolute index, for lmp_push_cell. */
 int lmp_push_metas(lua_State *L);
 
+/* What a reader wants: a kind, or an array of one: MP_ARRAY with the kind of the items in the bits
+** above (core.array_of). The cell of such an array is the server's own, or JSON text. */
+enum {
+  LMP_ITEM_SHIFT = 4,
+  LMP_KIND_MASK = (1 << LMP_ITEM_SHIFT) - 1
+};
+
+static inline mp_kind lmp_item_of(mp_kind want)
+{
+  return (mp_kind)((unsigned)want >> LMP_ITEM_SHIFT);
+}
+
+/* The kind that a program's number names; MP_NULL: none. */
+mp_kind lmp_kind_of_number(lua_Integer number);
+
 /* Push the cell as the Lua value of the kind that the reader wants (MP_NULL: as it is; NULL: nil).
 ** Pushes nothing and gives false when it is not convertible, or no JSON. Raises only when memory is
 ** out. */
@@ -99,6 +114,9 @@ void lmp_push_text(lua_State *L, const mp_value *value);
 /* Push a value as what it is. False: JSON that is none, nothing is pushed. */
 bool lmp_push(lua_State *L, int metas, const mp_value *value);
 bool lmp_push_array(lua_State *L, int metas, const mp_array *array);
+
+/* Push the cell, which is no NULL, as an array of items of that kind. Pushes nothing and gives false when it is none. */
+bool lmp_push_array_of(lua_State *L, int metas, const mp_value *cell, mp_kind item);
 
 /* The table at idx as an array of the server's, as lmp_to_kind. */
 bool lmp_to_array(lua_State *L, int idx, mp_arena *arena, mp_value *out, const char **why);

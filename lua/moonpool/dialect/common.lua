@@ -15,6 +15,7 @@
 --                      rows does not: statements that forget and count them, and returned(w, column), NULL for such a row
 --   assigned(w, field, node)
 --   column_type(field)     the type in CREATE TABLE
+--   sent_as            optional: for a kind of parameters, the kind as which they are sent
 --   generated_key      the column that id is; default_row, what INSERT says for a row of defaults only
 --   add_foreign_key(table, name, text)   optional: to a table that is there, if it has none of that name; without it
 --                      a table may refer to one that does not exist yet

@@ -166,6 +166,7 @@ local quote = common.quoter "`"
 return common.dialect {
   name = "mariadb",
   quote = quote,
+  sent_as = { array = "json" },
   placeholder = function() return "?" end,
   visit = visit,
   calls = calls,
@@ -220,6 +221,7 @@ return common.dialect {
     interval = "varchar(64)" .. TEXT,
     uuid = "uuid",
     json = "json",
+    array = "json",
     enum = "varchar(255)" .. TEXT,
   },
 

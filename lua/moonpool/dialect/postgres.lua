@@ -4,7 +4,7 @@
 local common = require "moonpool.dialect.common"
 local pattern = require "moonpool.dialect.pattern"
 
-local visit, calls = {}, {}
+local visit, calls, dialect = {}, {}, nil
 
 local UNICODE = ' COLLATE "und-x-icu"'
 
@@ -184,7 +184,14 @@ end
 
 -- ---- the rest ----
 
-return common.dialect {
+-- Of the items' type, whose collation stands behind.
+local function array_type(field)
+  local item = dialect.column_type(field.of)
+  local name, collation = item:match "^(.-)( COLLATE .*)$"
+  return (name or item) .. "[]" .. (collation or "")
+end
+
+dialect = common.dialect {
   name = "postgres",
   quote = common.quoter '"',
   placeholder = function(n) return "$" .. n end,
@@ -237,6 +244,7 @@ return common.dialect {
     interval = "interval",
     uuid = "uuid",
     json = "jsonb",
+    array = array_type,
     enum = 'text COLLATE "C"',
   },
 
@@ -284,3 +292,5 @@ return common.dialect {
     w:say(ordered and ", n) ORDER BY n" or ")")
   end,
 }
+
+return dialect

@@ -143,6 +143,7 @@ local quote = common.quoter '"'
 return common.dialect {
   name = "sqlite",
   quote = quote,
+  sent_as = { array = "json" },
   placeholder = function(n) return "?" .. n end,
   visit = visit,
   calls = calls,
@@ -211,6 +212,7 @@ return common.dialect {
     interval = "INTERVAL_TEXT",
     uuid = "UUID_TEXT",
     json = "JSON_TEXT",
+    array = "JSON_TEXT",
     enum = "TEXT",
   },
 

@@ -199,7 +199,7 @@ function Field:initial()
   if type(default) == "function" then default = default() end
   if default == nil or default == null then return nil end
   local taken = self:convert(default)
-  return self.kind_name == "json" and copied(taken) or taken
+  return (self.kind_name == "json" or self.kind_name == "array") and copied(taken) or taken
 end
 
 --- A reason in the form of all: `cannot take "abc" as integer`.

@@ -6,10 +6,10 @@ local vocabulary = require "moonpool.vocabulary"
 
 local NAMES = {
   "id", "smallint", "integer", "bigint", "float", "decimal", "boolean", "string", "text", "binary",
-  "date", "time", "datetime", "interval", "uuid", "json", "enum",
+  "date", "time", "datetime", "interval", "uuid", "json", "enum", "array",
 }
 
-local LATER = { array = true, one_to_one = true, many_to_many = true }
+local LATER = { one_to_one = true, many_to_many = true }
 
 local field = { types = {} }
 

@@ -24,7 +24,9 @@ local compile = {
 local function plan_of(columns)
   local plan = { names = {}, kinds = {} }
   for i, column in ipairs(columns) do
-    plan.names[i], plan.kinds[i] = column.name, core.kind[column.expression.kind] or core.kind.null
+    local expression = column.expression
+    local kind = expression.op == "column" and expression.field.kind or core.kind[expression.kind]
+    plan.names[i], plan.kinds[i] = column.name, kind or core.kind.null
   end
   return plan
 end

@@ -31,8 +31,9 @@ statement.TOP, statement.SKIP = 0, -1
 --- Make one from what a writer wrote. More fields in `fields`.
 function statement.new(w, fields)
   local kinds, leading = {}, 0
+  local sent_as = w.dialect.sent_as
   for i, slot in ipairs(w.slots) do
-    kinds[i] = core.kind[slot.kind] or core.kind.null
+    kinds[i] = core.kind[sent_as and sent_as[slot.kind] or slot.kind] or core.kind.null
     if leading == i - 1 and slot.index == i and not slot.change then leading = i end
   end
   fields.sql = w:sql()
