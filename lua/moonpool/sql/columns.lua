@@ -1,10 +1,10 @@
 -- Which columns a query set reads: only, defer, values, values_list, annotate, distinct, and the aggregates over all
 -- of its rows.
 
+local check = require "moonpool.sql.check"
 local condition = require "moonpool.tree.condition"
 local errors = require "moonpool.errors"
 local expression = require "moonpool.tree.expression"
-local resolve = require "moonpool.sql.select"
 local step = require "moonpool.sql.step"
 local template = require "moonpool.resolve.template"
 local vocabulary = require "moonpool.vocabulary"
@@ -73,7 +73,7 @@ local function reading(method, output)
   return function(q, ...)
     local names = names_of(method, q, ...)
     return changed(q, key_of_names(method, names), function()
-      return resolve.values(q.shape, names, output)
+      return check.values(q.shape, names, output)
     end)
   end
 end
@@ -112,7 +112,7 @@ function methods.annotate(q, annotations)
     errors.raise("bad_argument", "annotate takes a table: annotate{ total = mp.fn.sum(\"price\") }")
   end
   refuse_limited(q, "annotate")
-  return with_annotations(q, annotations, "annotate ", resolve.annotate)
+  return with_annotations(q, annotations, "annotate ", check.annotate)
 end
 
 --- The one row of aggregates over all rows of q, as a query set.
@@ -123,7 +123,7 @@ function columns.aggregated(q, aggregates)
   if q.shape.group or (q.shape.distinct and q.shape.output ~= "objects") then
     errors.raise("unsupported", "aggregates of groups or of distinct values are not built yet")
   end
-  return with_annotations(q, aggregates, "aggregate ", resolve.aggregate)
+  return with_annotations(q, aggregates, "aggregate ", check.aggregate)
 end
 
 return columns

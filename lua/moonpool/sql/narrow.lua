@@ -1,10 +1,10 @@
 -- Which rows a query set has: filter, exclude, none and all_rows. A filter by a table of plain values whose form is
 -- known makes neither text nor templates: it converts the values and is done.
 
+local check = require "moonpool.sql.check"
 local condition = require "moonpool.tree.condition"
 local core = require "moonpool.core"
 local expression_room = require "moonpool.resolve.expression"
-local resolve = require "moonpool.sql.select"
 local shape_room = require "moonpool.sql.shape"
 local step = require "moonpool.sql.step"
 local template = require "moonpool.resolve.template"
@@ -134,7 +134,7 @@ local function add(q, wanted, negated)
   return step.advance(q, walk, negated and "exclude " or "filter ", function(building, takes)
     local built = template.condition(building, wanted)
     if negated then built = { _op = "no", built } end
-    resolve.check_condition(q.shape, built, takes)
+    check.condition(q.shape, built, takes)
     return { conditions = shape_room.with(q.shape.conditions, built), filtered = true }
   end)
 end

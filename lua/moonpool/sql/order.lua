@@ -1,8 +1,8 @@
 -- The order of a query set: order_by and reverse. An order by names only is known by those.
 
+local check = require "moonpool.sql.check"
 local errors = require "moonpool.errors"
 local expression = require "moonpool.tree.expression"
-local resolve = require "moonpool.sql.select"
 local shape_room = require "moonpool.sql.shape"
 local step = require "moonpool.sql.step"
 local template = require "moonpool.resolve.template"
@@ -43,7 +43,7 @@ local function ordered(q, items, count)
   return step.advance(q, walk, "order ", function(building, takes)
     local order = {}
     for i, tree in ipairs(trees) do order[i] = template.expression(building, tree) end
-    resolve.check_order(q.shape, order, takes)
+    check.order(q.shape, order, takes)
     return { order = order, reversed = false }
   end)
 end

@@ -1,5 +1,5 @@
 -- From a shape to one SELECT, resolved: sources and joins, conditions, columns, order. Still no SQL and
--- no dialect. Also checks, when a shape is made, that what it adds can be resolved.
+-- no dialect. What a shape may say is checked in moonpool.sql.check.
 --
 -- A select is { scope, columns = { { expression, name } }, where, group, having, order, distinct, top,
 -- skip }; what is not there is nil. where is simplified, and false_ says that there can be no row.
@@ -11,25 +11,25 @@ local node = require "moonpool.tree.node"
 local simplify = require "moonpool.sql.simplify"
 local source = require "moonpool.resolve.source"
 local template = require "moonpool.resolve.template"
-local vocabulary = require "moonpool.vocabulary"
 
 local select_room = {}
 
-local function resolver_of(shape, scope, takes, offset)
+--- The resolver for what a shape says, in a scope.
+function select_room.resolver(shape, scope, takes, offset)
   return expression.resolver(scope, shape.context.annotations, shape.group and "groups" or "rows", takes, offset)
 end
 
--- Whether fn says yes of a node or one below it; sub-selects are worlds of their own.
-local function any_node(tree, fn)
+--- Whether fn says yes of a node or one below it; sub-selects are worlds of their own.
+function select_room.any_node(tree, fn)
   if fn(tree) then return true end
   if tree.op == "aggregate" or tree.op == "has_row" or tree.op == "scalar" then return false end
   for key, below in pairs(tree) do
     if type(below) == "table" and key ~= "source" and key ~= "field" and key ~= "select" then
       if below.op then
-        if any_node(below, fn) then return true end
+        if select_room.any_node(below, fn) then return true end
       elseif below[1] then
         for _, one in ipairs(below) do
-          if any_node(one, fn) then return true end
+          if select_room.any_node(one, fn) then return true end
         end
       end
     end
@@ -37,134 +37,13 @@ local function any_node(tree, fn)
   return false
 end
 
-local function is_aggregate(tree) return tree.op == "aggregate" end
+function select_room.is_aggregate(tree) return tree.op == "aggregate" end
 
--- What must hold, one by one: of a group some of it is asked before grouping, some after.
-local function parts_of(resolved)
+--- What must hold, one by one: of a group some of it is asked before grouping, some after.
+function select_room.parts(resolved)
   local simple = simplify.condition(resolved)
   return simple.op == "and" and simple.items or { simple }
 end
-
--- Of a group only what is the same in all its rows may be asked.
-local function check_grouped(shape, resolver, tree, where)
-  if not shape.group then return end
-  local columns = {}
-  for _, column in ipairs(shape.group) do
-    local resolved = expression.resolve(resolver, column.template)
-    if resolved.op == "column" then columns[resolved.field] = resolved.source end
-  end
-  any_node(tree, function(one)
-    if one.op == "column" and columns[one.field] ~= one.source then
-      errors.raise("bad_argument", ("%s asks for %s, which is not the same in all rows of a group: name it in values,"
-        .. " or take an aggregate of it"):format(where, one.field:title()))
-    end
-    return false
-  end)
-end
-
--- ---- checks when a shape is made; each fills takes ----
-
---- Check a condition that is to be added to a shape.
-function select_room.check_condition(shape, built, takes)
-  local resolver = resolver_of(shape, source.scope(shape.model), takes)
-  for _, item in ipairs(parts_of(condition.resolve(resolver, built))) do
-    if shape.group and any_node(item, is_aggregate) then
-      check_grouped(shape, resolver, item, "a filter on a group")
-    end
-  end
-end
-
-function select_room.check_order(shape, order, takes)
-  local resolver = resolver_of(shape, source.scope(shape.model), takes)
-  for _, item in ipairs(order) do
-    local resolved = expression.resolve(resolver, item.operand)
-    local annotation = expression.annotation_of(resolver, item.operand)
-    local grouped_by = false
-    for _, column in ipairs(shape.group or {}) do grouped_by = grouped_by or column == annotation end
-    if not grouped_by then check_grouped(shape, resolver, resolved, "the order of groups") end
-  end
-end
-
---- Check annotations, { name, template } in order, and give the changes to the shape.
-function select_room.annotate(shape, built, takes)
-  local model, known = shape.model, shape.context.annotations
-  local rows = shape.output ~= "objects"
-  local scope = source.scope(model)
-  local resolver = expression.resolver(scope, known, rows and "groups" or "rows", takes)
-  local annotations, values = {}, {}
-  for name, annotation in pairs(known) do annotations[name] = annotation end
-  for i, column in ipairs(shape.values) do values[i] = column end
-  local aggregated = shape.group ~= nil
-  for _, one in ipairs(built) do
-    if model.by_name[one.name] or model.inverses[one.name] or known[one.name] then
-      errors.raise("bad_argument", ("%s has something called %s already: give the annotation another name"):format(
-        model.name, one.name))
-    end
-    local resolved = expression.resolve(resolver, one.template)
-    local aggregate = any_node(resolved, is_aggregate)
-    local annotation = { name = one.name, template = one.template, kind = resolved.kind, aggregate = aggregate }
-    annotations[one.name] = annotation
-    values[#values + 1] = annotation
-    aggregated = aggregated or aggregate
-  end
-  local group
-  if aggregated then
-    group = {}
-    for _, column in ipairs(values) do
-      if not column.aggregate then group[#group + 1] = column end
-    end
-  end
-  return { context = { model = model, annotations = annotations, meanings = {} }, values = values, group = group }
-end
-
---- The changes that aggregates over all rows make: one group, nothing else in the result.
-function select_room.aggregate(shape, built, takes)
-  local resolver = expression.resolver(source.scope(shape.model), shape.context.annotations, "groups", takes)
-  local values = {}
-  for i, one in ipairs(built) do
-    local resolved = expression.resolve(resolver, one.template)
-    if not any_node(resolved, is_aggregate) then
-      errors.raise("bad_argument", ("aggregate takes aggregates, %s is none: write mp.fn.sum(...) or the like"):format(one.name))
-    end
-    values[i] = { name = one.name, template = one.template, kind = resolved.kind, aggregate = true }
-  end
-  return { output = "rows", values = values, group = {}, order = {}, distinct = false }
-end
-
---- The changes that values(names) or values_list(names) makes to a shape.
-function select_room.values(shape, names, output)
-  local values, seen = {}, {}
-  local known = {}
-  if shape.output ~= "objects" then
-    for _, column in ipairs(shape.values) do known[column.name] = column end
-  end
-  local function add(name)
-    if seen[name] then
-      errors.raise("bad_argument", ("%s stands twice in the columns of %s"):format(name, shape.model.name))
-    end
-    seen[name] = true
-    local column = known[name] or shape.context.annotations[name]
-    if not column then
-      if shape.group then
-        errors.raise("bad_argument", ("the groups of %s have no column %s%s"):format(shape.model.name,
-          vocabulary.quoted(name), vocabulary.suggest(name, known)))
-      end
-      shape.model:expression(name)
-      column = { name = name, template = { _op = "path", _path = name } }
-      expression.resolve(resolver_of(shape, source.scope(shape.model)), column.template)
-    end
-    values[#values + 1] = column
-  end
-  for _, name in ipairs(names) do add(name) end
-  if #names == 0 then
-    if shape.output ~= "objects" then return { output = output } end
-    for _, field in ipairs(shape.model.fields) do add(field.attribute) end
-    for _, column in ipairs(shape.values) do add(column.name) end
-  end
-  return { output = output, values = values }
-end
-
--- ---- building ----
 
 --- The key of the rows of a scope's own table.
 function select_room.key_columns(scope)
@@ -191,8 +70,8 @@ local function add_conditions(select, shape, resolver)
   local where, having = {}, {}
   if shape.nothing then where[1] = node.false_ end
   for _, built in ipairs(shape.conditions) do
-    for _, item in ipairs(parts_of(condition.resolve(resolver, built))) do
-      local list = shape.group and any_node(item, is_aggregate) and having or where
+    for _, item in ipairs(select_room.parts(condition.resolve(resolver, built))) do
+      local list = shape.group and select_room.any_node(item, select_room.is_aggregate) and having or where
       list[#list + 1] = item
     end
   end
@@ -261,7 +140,7 @@ end
 ---@param options table
 function select_room.build(shape, options)
   local scope = source.scope(shape.model, options.outer)
-  local resolver = resolver_of(shape, scope, {}, options.offset)
+  local resolver = select_room.resolver(shape, scope, {}, options.offset)
   local select = {
     scope = scope, resolver = resolver, columns = {},
     distinct = shape.distinct and shape.output ~= "objects" or nil, -- no object comes twice anyway
