@@ -12,8 +12,8 @@ local ROWS = 40
 local OWN_US, POOL_US = 8000, 40000 -- after which one is stopped, at the latest; in the pool most of it is waiting
 local STRIDE = 1000003 -- between the nonces of two rows
 
--- A row's nonce, and views that take their time over it: up to 2 ms, up to 8 ms. raw, longer and stream ask for row
--- `?` and have `?` added to what they find, block adds two numbers and takes half a millisecond.
+-- A row's nonce, and views that take their time over it: up to 2 ms, up to 8 ms, half a minute. raw, longer, endless and
+-- stream ask for row `?` and have `?` added to what they find, block adds two numbers and takes half a millisecond.
 local sql = {
   postgres = {
     schema = {
@@ -21,9 +21,11 @@ local sql = {
       ([[insert into kept select i, i * %d, (i %% 5) / 2000.0 from generate_series(1, %d) i]]):format(STRIDE, ROWS),
       "create view slowly as select id, nonce + length(pg_sleep(pause)::text) as nonce from kept",
       "create view slower as select id, nonce + length(pg_sleep(pause * 4)::text) as nonce from kept",
+      "create view slowest as select id, nonce + length(pg_sleep(30)::text) as nonce from kept",
     },
     raw = "select nonce + ?::bigint from slowly where id = ?",
     longer = "select nonce + ?::bigint from slower where id = ?",
+    endless = "select nonce + ?::bigint from slowest where id = ?",
     block = "select ?::bigint + ?::bigint + length(pg_sleep(0.0005)::text)",
     stream = "select nonce + ?::bigint as x from slowly where id in (?, ?)",
   },
@@ -33,9 +35,11 @@ local sql = {
       ([[insert into kept select seq, seq * %d, (seq %% 5) / 2000.0 from seq_1_to_%d]]):format(STRIDE, ROWS),
       "create view slowly as select id, nonce + sleep(pause) as nonce from kept",
       "create view slower as select id, nonce + sleep(pause * 4) as nonce from kept",
+      "create view slowest as select id, nonce + sleep(30) as nonce from kept",
     },
     raw = "select nonce + ? from slowly where id = ?",
     longer = "select nonce + ? from slower where id = ?",
+    endless = "select nonce + ? from slowest where id = ?",
     block = "select ? + ? + sleep(0.0005)",
     stream = "select nonce + ? as x from slowly where id in (?, ?)",
   },
@@ -53,6 +57,10 @@ end
 
 function ways.longer(world, id, n)
   return world.db:fetch_val(world.sql.longer, n, id)
+end
+
+function ways.endless(world, id, n)
+  return world.db:fetch_val(world.sql.endless, n, id)
 end
 
 function ways.block(world, id, n)
@@ -94,12 +102,13 @@ local function ask(world, way, stop_us, on)
   end
 end
 
--- On a connection of its own, where nothing waits before the server: the one behind a stopped one is in danger.
+-- On a connection of its own, where nothing waits before the server: the one behind a stopped one is in danger. Every
+-- other one that is stopped there would go on for half a minute: however late the cancel comes, it comes in time.
 local function on_its_own(world)
   local conn <close> = world.db:connect()
   local on = { db = conn, sql = world.sql }
-  for _ = 1, 8 do
-    ask(world, "longer", math.random(0, OWN_US), on)
+  for i = 1, 8 do
+    ask(world, i % 2 == 0 and "endless" or "longer", math.random(0, OWN_US), on)
     ask(world, "raw", nil, on)
   end
 end
