@@ -1,6 +1,8 @@
 /* pool_connecting_test.c - how a pool gets its connections, and what becomes of them. */
 #include "taker.h"
 
+#include "pool_parts.h"
+
 /* ---- connecting ---- */
 
 static void a_failed_connect_is_told_to_who_waited_for_it(void **state)
@@ -48,6 +50,33 @@ static void after_a_failure_one_connection_at_a_time_tries(void **state)
   ask_free(&first);
   for (int i = 0; i < 5; i++)
     ask_free(&asks[i]);
+  close_pool(pool);
+}
+
+/* Not waited for: the clock's next moment is put back each time. */
+static void the_pause_after_failures_doubles_up_to_a_second(void **state)
+{
+  const uint64_t first_ns = 50 * (uint64_t)1000000, last_ns = 1000 * (uint64_t)1000000;
+  uint64_t longest_ns = 0;
+  (void)state;
+  open_pool("connect -> error connect_failed \"refused\"", 1);
+  for (int i = 0; i < 100; i++) {
+    uint64_t most_ns = i < 5 ? first_ns << i : last_ns, began_ns, pause_ns;
+    ask a;
+    pool->connect_after_ns = 0;
+    mp_pool_submit(pool, ask_for(&a, MP_OP_QUERY, "select 1"));
+    began_ns = mp_clock_ns();
+    run_until(&a.done_n, 1);
+    assert_int_equal(a.req->error.kind, MP_E_CONNECT_FAILED);
+    assert_int_equal(counts_of("db").connects, i + 1);
+    assert_true(pool->connect_after_ns <= mp_clock_ns() + most_ns);
+    pause_ns = pool->connect_after_ns > began_ns ? pool->connect_after_ns - began_ns : 0;
+    if (pause_ns > longest_ns)
+      longest_ns = pause_ns;
+    ask_free(&a);
+  }
+  assert_true(longest_ns >
+              last_ns / 2); /* somewhere up to it, by chance: 95 times below half is none */
   close_pool(pool);
 }
 
@@ -375,6 +404,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       POOL_TEST(a_failed_connect_is_told_to_who_waited_for_it),
       POOL_TEST(after_a_failure_one_connection_at_a_time_tries),
+      POOL_TEST(the_pause_after_failures_doubles_up_to_a_second),
       POOL_TEST(what_does_not_heal_fails_all_waiters_at_once),
       POOL_TEST(while_a_connection_lives_waiters_wait_for_it),
       POOL_TEST(a_timeout_names_the_last_connect_error),
