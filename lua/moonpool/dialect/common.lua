@@ -9,7 +9,7 @@
 --   beside(w, slot, other)   optional: one that is compared with another expression
 --   reuses             whether a value that is written twice is one parameter
 --   differs(w, node)   "is not equal", true where the left side is NULL
---   limits(w, top, skip)   order_item(w, item)   named_key(w, item)
+--   limits(w, top, skip)   order_item(w, item)   named_key(w, item)   member(w, select)
 --   upsert(w, conflict, update, key)   lists of columns; key: the table's own
 --   ignored            optional: how rows that an upsert left alone are told from new ones, where the number of affected
 --                      rows does not: statements that forget and count them, and returned(w, column), NULL for such a row
@@ -82,6 +82,9 @@ function common.order_item(w, item)
   end
 end
 
+--- A SELECT with limits of its own as a member of UNION and the like.
+function common.member(w, select) w:say("("):select(select):say(")") end
+
 function common.named_key(w, item) w:name(item.name) end
 
 --- The end of an INSERT that may meet rows which are there: update is a list of columns, or empty.
@@ -102,7 +105,7 @@ function common.assigned(w, _, node) w:write(node) end
 
 --- A dialect of the given parts, with the common ones where it has none.
 function common.dialect(parts)
-  for _, name in ipairs { "limits", "order_item", "named_key", "upsert", "assigned", "literal_text" } do
+  for _, name in ipairs { "limits", "order_item", "named_key", "member", "upsert", "assigned", "literal_text" } do
     parts[name] = parts[name] or common[name]
   end
   parts.literal_decimal = parts.literal_decimal or function(text) return text end

@@ -159,6 +159,9 @@ return common.dialect {
     end
   end,
 
+  -- The server takes no parentheses around a member.
+  member = function(w, select) w:say("SELECT * FROM ("):select(select):say(")") end,
+
   named_key = function(w, item)
     w:name(item.name)
     if item.expression.kind == "decimal" then w:say(" COLLATE mp_decimal") end

@@ -6,6 +6,7 @@ local errors = require "moonpool.errors"
 local functions = require "moonpool.resolve.functions"
 local node = require "moonpool.tree.node"
 local source = require "moonpool.resolve.source"
+local template_room = require "moonpool.resolve.template"
 local vocabulary = require "moonpool.vocabulary"
 
 local expression = {}
@@ -90,6 +91,8 @@ local function path_of(resolver, template)
   if template._model and template._model.name ~= model.name then
     errors.raise("bad_argument", ("%s does not belong to a query of %s"):format(tostring(template), model.name))
   end
+  local rows = resolver.scope.base.rows
+  if rows and not rows.whole then template_room.refuse_name(model, resolver.annotations, template._path) end
   model:expression(template._path)
   return model:path(template._path)
 end
@@ -287,6 +290,9 @@ local resolvers = {
   call = resolve_call,
   aggregate = resolve_aggregate,
   null = function() return node.null end,
+  derived = function(resolver, template)
+    return node.derived(resolver.scope.base, template.name, template.kind, template.null)
+  end,
   slot = function(resolver, template)
     return slot(resolver, template, template.kind, as_it_is)
   end,

@@ -21,7 +21,8 @@ local function add(scope, model, wanted, null)
   return { scope = scope, model = model, alias = alias_for(scope.names, wanted), null = null, links = {} }
 end
 
---- A scope that starts from a model's table. outer: the scope of the SELECT around it.
+--- A scope that starts from a model's table, or from rows that base.rows is set to. outer: the scope of the SELECT
+--- around it.
 ---@param model table
 ---@param outer table?
 function source.scope(model, outer)

@@ -57,7 +57,8 @@ local function is_query(v)
 end
 template.is_query = is_query
 
-local function walk_query(walk, query)
+--- A query set inside another: its slots come behind those so far.
+function template.query(walk, query)
   local first = walk.count
   for i = 1, query.shape.count do walk.values[first + i] = query.slots[i] end
   walk.count = first + query.shape.count
@@ -150,7 +151,7 @@ end
 
 local function walk_list(walk, entry, where, value)
   if is_query(value) then
-    return { _op = "list", query = walk_query(walk, value), items = {} }
+    return { _op = "list", query = template.query(walk, value), items = {} }
   end
   local length, is_plain = array_length(entry, where, value)
   if is_plain then return walk_plain_list(walk, value, length) end
@@ -191,6 +192,23 @@ end
 
 -- ---- filter tables ----
 
+-- The annotation that a key begins with, and what is behind it. A column of derived rows may have "__" in its name.
+local function annotation_of(context, key)
+  local annotations, name = context.annotations, key
+  if next(annotations) == nil then return nil end
+  while name do
+    if annotations[name] then return annotations[name], name ~= key and key:sub(#name + 3) or nil end
+    name = name:match("^(.+)__.-$")
+  end
+  return nil
+end
+
+--- Where the columns of rows are all there is, no other name leads anywhere.
+function template.refuse_name(model, columns, name)
+  errors.raise("unknown_field", ("these rows of %s have no column %s%s"):format(model.name, vocabulary.quoted(name),
+    vocabulary.suggest(name, columns)))
+end
+
 --- What a key of a filter table means: an annotation ("n__gt") or a path of the model.
 ---@return table { text, rank, lookup, path or annotation }
 function template.meaning(context, key)
@@ -200,12 +218,12 @@ function template.meaning(context, key)
   if type(key) ~= "string" then
     errors.raise("bad_argument", ("a filter table has names of fields as keys, not %s"):format(vocabulary.quoted(key)))
   end
-  local name, rest = key:match("^(.-)__(.*)$")
-  local annotation = context.annotations[name or key]
+  local annotation, rest = annotation_of(context, key)
   if annotation then
     meaning = { text = key, annotation = annotation, lookup = rest or "exact", rank = "~" .. key }
     lookup.get(meaning.lookup, annotation.kind, "the annotation " .. annotation.name, true)
   else
+    if context.only_columns then template.refuse_name(context.model, context.annotations, key) end
     local path = context.model:path(key)
     meaning = { text = key, path = path, lookup = path.lookup, rank = path.rank }
   end

@@ -2,9 +2,11 @@
 -- of its rows.
 
 local check = require "moonpool.sql.check"
+local combine = require "moonpool.sql.combine"
 local condition = require "moonpool.tree.condition"
 local errors = require "moonpool.errors"
 local expression = require "moonpool.tree.expression"
+local narrow = require "moonpool.sql.narrow"
 local step = require "moonpool.sql.step"
 local template = require "moonpool.resolve.template"
 local vocabulary = require "moonpool.vocabulary"
@@ -120,8 +122,11 @@ function columns.aggregated(q, aggregates)
   if type(aggregates) ~= "table" or getmetatable(aggregates) ~= nil or next(aggregates) == nil then
     errors.raise("bad_argument", "aggregate takes a table: aggregate{ total = mp.fn.sum(\"price\") }")
   end
-  if q.shape.group or (q.shape.distinct and q.shape.output ~= "objects") then
-    errors.raise("unsupported", "aggregates of groups or of distinct values are not built yet")
+  local shape, is_cut = q.shape, q.top or q.skip
+  if shape.group or is_cut and shape.values[1] or shape.distinct and shape.output ~= "objects" then
+    q = combine.rows(q)
+  elseif is_cut then
+    q = narrow.narrowed(q)
   end
   return with_annotations(q, aggregates, "aggregate ", check.aggregate)
 end

@@ -114,7 +114,7 @@ end
 --- Aggregates over all rows of a query set: { n = mp.fn.count() }.
 ---@return moonpool.statement, any[] params, integer n
 function compile.aggregate(q, dialect, aggregates)
-  local all = query.aggregated(q.top and query.narrowed(q) or q.skip and query.narrowed(q) or q, aggregates)
+  local all = query.aggregated(q, aggregates)
   local found = compile.select(all, dialect)
   return found, found:bind(all)
 end

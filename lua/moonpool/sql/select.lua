@@ -14,6 +14,13 @@ local template = require "moonpool.resolve.template"
 
 local select_room = {}
 
+--- The scope of a shape: its model's table, or the rows it is made of.
+function select_room.scope(shape, outer)
+  local scope = source.scope(shape.model, outer)
+  scope.base.rows = shape.from
+  return scope
+end
+
 --- The resolver for what a shape says, in a scope.
 function select_room.resolver(shape, scope, takes, offset)
   return expression.resolver(scope, shape.context.annotations, shape.group and "groups" or "rows", takes, offset)
@@ -52,10 +59,10 @@ function select_room.key_columns(scope)
   return columns
 end
 
-local function add_columns(select, shape, resolver)
+local function add_columns(select, shape, resolver, whole)
   local columns = {}
   if shape.output == "objects" then
-    for _, field in ipairs(shape.loaded or shape.model.fields) do
+    for _, field in ipairs(not whole and shape.loaded or shape.model.fields) do
       columns[#columns + 1] = { expression = node.column(select.scope.base, field, field.null), name = field.attribute }
     end
   end
@@ -116,7 +123,7 @@ end
 
 -- The entity's own order is not for groups; nor for distinct rows, whose order must be among them.
 local function own_order(shape)
-  if shape.group or (shape.distinct and shape.output ~= "objects") then return {} end
+  if shape.group or (shape.distinct or shape.context.only_columns) and shape.output ~= "objects" then return {} end
   local order = {}
   local walk = template.walk(shape.context, {}, 0, true)
   for i, name in ipairs(shape.model.order_by) do
@@ -132,14 +139,35 @@ local function own_order(shape)
   return order
 end
 
+-- The SELECTs of derived rows. They see nothing of the scope that they are rows of, so names may be the same in both.
+local function add_rows(scope, from, offset)
+  local rows = { operator = from.operator, whole = from.whole }
+  for i, part in ipairs(from.parts) do
+    local select = select_room.inner(part, offset, { whole = true })
+    for place, column in ipairs(select.columns) do
+      local found = column.expression
+      if not (from.whole and place <= #scope.model.fields) then
+        column.name = from.names[place]
+        column.named = found.op ~= "column" or found.field.column ~= column.name
+      end
+    end
+    local names = select.scope.names
+    if names.count > 1 then scope.names.count = scope.names.count + names.count - 1 end
+    rows[i] = select
+  end
+  scope.base.rows = rows
+end
+
 --- The SELECT of a shape. options:
 ---   outer, offset   for a query set inside another statement: the scope around it, where its slots begin
 ---   top, skip       slots of the limits
 ---   bare            true: no columns and no order; the caller adds what it wants
+---   whole           true: all columns of an object, whichever are loaded
 ---@param shape moonpool.shape
 ---@param options table
 function select_room.build(shape, options)
-  local scope = source.scope(shape.model, options.outer)
+  local scope = select_room.scope(shape, options.outer)
+  if shape.from then add_rows(scope, shape.from, options.offset or 0) end
   local resolver = select_room.resolver(shape, scope, {}, options.offset)
   local select = {
     scope = scope, resolver = resolver, columns = {},
@@ -152,7 +180,7 @@ function select_room.build(shape, options)
     for i, column in ipairs(shape.group) do select.group[i] = expression.resolve(resolver, column.template) end
   end
   if options.bare then return select end
-  add_columns(select, shape, resolver)
+  add_columns(select, shape, resolver, options.whole)
   if not options.unordered then add_order(select, shape, resolver, shape.order or own_order(shape)) end
   return select
 end
@@ -162,20 +190,24 @@ function select_room.is_plain(shape, options)
   return not (shape.group or shape.distinct and shape.output ~= "objects" or options.top or options.skip)
 end
 
+--- The SELECT of a query set inside another, as template.query gives it; its order matters for its limits only.
+function select_room.inner(built, offset, options)
+  options.offset = offset + built.first
+  options.top = built.top and offset + built.top
+  options.skip = built.skip and offset + built.skip
+  options.unordered = not (options.top or options.skip)
+  return select_room.build(built.shape, options)
+end
+
 -- A query set on the right of `in`.
 condition.set_select_of(function(resolver, built)
   local shape = built.shape
-  local offset = resolver.offset + built.first
-  for i = 1, shape.count do resolver.takes[offset + i] = expression.as_it_is end
-  local options = {
-    outer = resolver.scope, offset = offset, top = built.top and resolver.offset + built.top,
-    skip = built.skip and resolver.offset + built.skip,
-  }
+  local offset, takes = resolver.offset + built.first, resolver.takes
+  for i = 1, shape.count do takes[offset + i] = expression.as_it_is end
   for _, name in ipairs { "top", "skip" } do
-    if options[name] then resolver.takes[options[name]] = expression.as_it_is end
+    if built[name] then takes[resolver.offset + built[name]] = expression.as_it_is end
   end
-  options.unordered = not (options.top or options.skip)
-  local select = select_room.build(shape, options)
+  local select = select_room.inner(built, resolver.offset, { outer = resolver.scope })
   if shape.output == "objects" then select.columns = select_room.key_columns(select.scope) end
   if #select.columns ~= 1 then
     errors.raise("bad_argument", ("the lookup in takes a query set of one column, this one has %d: values(name) says which")

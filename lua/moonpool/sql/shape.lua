@@ -27,12 +27,13 @@ local MOST_FOLLOWERS = 1000
 ---@field loaded table?       fields to load, in order; nil: all
 ---@field values table[]      columns after those of an object, or of rows and arrays: { name, template, aggregate }
 ---@field group table[]?      those of values that the rows are grouped by
+---@field from table?        derived rows instead of the model's table: { parts, operator, whole }; see moonpool.sql.combine
 ---@field nothing boolean     none()
 ---@field filtered boolean    has a condition, or all_rows()
 
 local STATE = {
   "model", "context", "conditions", "order", "reversed", "distinct", "output", "loaded", "values", "group",
-  "nothing", "filtered",
+  "from", "nothing", "filtered",
 }
 
 local function new(state)
@@ -52,6 +53,9 @@ function shape.root(model)
     nothing = false, filtered = false,
   }
 end
+
+--- A shape of its own from all that it says.
+shape.new = new
 
 --- A shape like `from` but for `changes`, with slots up to count.
 function shape.derive(from, changes, count, takes)

@@ -106,6 +106,11 @@ function visit.column(w, node)
   w:name(node.field.column)
 end
 
+function visit.derived(w, node)
+  if w.qualify then w:name(node.source.alias):say(".") end
+  w:name(node.name)
+end
+
 function visit.slot(w, node) w:slot(node) end
 
 function visit.null(w) w:say("NULL") end
@@ -217,10 +222,29 @@ end
 
 -- ---- SELECT ----
 
+-- Derived rows: one SELECT, or several and what joins them. A member with an order or limits of its own is enclosed.
+local function write_rows(w, rows)
+  for i, select in ipairs(rows) do
+    if i > 1 then w:say(" " .. rows.operator .. " ") end
+    if #rows > 1 and (select.order or select.top or select.skip) then
+      w.dialect.member(w, select)
+    else
+      w:select(select)
+    end
+  end
+end
+
 function Writer:from(scope)
   local base = scope.base
-  self:say(" FROM "):name(base.model.table)
-  if base.alias ~= base.model.table then self:say(" AS "):name(base.alias) end
+  self:say(" FROM ")
+  if base.rows then
+    self:say("(")
+    write_rows(self, base.rows)
+    self:say(") AS "):name(base.alias)
+  else
+    self:name(base.model.table)
+    if base.alias ~= base.model.table then self:say(" AS "):name(base.alias) end
+  end
   for _, joined in ipairs(scope.joins) do
     self:say(joined.null and " LEFT JOIN " or " JOIN "):name(joined.model.table)
     if joined.alias ~= joined.model.table then self:say(" AS "):name(joined.alias) end
@@ -257,7 +281,8 @@ local function write_column(w, column, i, options)
     w:alone(column.expression):say(" AS "):name("c" .. i)
   else
     w:alone(column.expression)
-    if column.named then w:say(" AS "):name(column.name) end
+    local found = column.expression
+    if column.named and not (found.op == "derived" and found.name == column.name) then w:say(" AS "):name(column.name) end
   end
 end
 

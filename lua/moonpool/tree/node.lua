@@ -12,6 +12,11 @@ function node.column(source, field, null)
   return { op = "column", source = source, field = field, kind = field.kind_name, null = null }
 end
 
+--- A column, by its name, of rows that are no table's (see moonpool.sql.combine).
+function node.derived(source, name, kind, null)
+  return { op = "derived", source = source, name = name, kind = kind, null = null }
+end
+
 --- A value that is given when the statement is bound.
 function node.slot(index, kind)
   return { op = "slot", index = index, kind = kind, null = false }

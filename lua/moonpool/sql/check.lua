@@ -1,0 +1,137 @@
+-- Checks, when a shape is made, that what it adds can be resolved, and gives the changes that columns make to it.
+-- So a wrong name is an error at the line that wrote it. What is checked here is built in moonpool.sql.select.
+
+local condition = require "moonpool.resolve.condition"
+local errors = require "moonpool.errors"
+local expression = require "moonpool.resolve.expression"
+local select_room = require "moonpool.sql.select"
+local template = require "moonpool.resolve.template"
+local vocabulary = require "moonpool.vocabulary"
+
+local any_node, is_aggregate, parts_of = select_room.any_node, select_room.is_aggregate, select_room.parts
+
+local check = {}
+
+-- Of a group only what is the same in all its rows may be asked.
+local function check_grouped(shape, resolver, tree, where)
+  if not shape.group then return end
+  local columns = {}
+  for _, column in ipairs(shape.group) do
+    local resolved = expression.resolve(resolver, column.template)
+    if resolved.op == "column" then columns[resolved.field] = resolved.source end
+  end
+  any_node(tree, function(one)
+    if one.op == "column" and columns[one.field] ~= one.source then
+      errors.raise("bad_argument", ("%s asks for %s, which is not the same in all rows of a group: name it in values,"
+        .. " or take an aggregate of it"):format(where, one.field:title()))
+    end
+    return false
+  end)
+end
+
+-- Each of these fills takes.
+
+--- Check a condition that is to be added to a shape.
+function check.condition(shape, built, takes)
+  local resolver = select_room.resolver(shape, select_room.scope(shape), takes)
+  for _, item in ipairs(parts_of(condition.resolve(resolver, built))) do
+    if shape.group and any_node(item, is_aggregate) then
+      check_grouped(shape, resolver, item, "a filter on a group")
+    end
+  end
+end
+
+function check.order(shape, order, takes)
+  local resolver = select_room.resolver(shape, select_room.scope(shape), takes)
+  for _, item in ipairs(order) do
+    local resolved = expression.resolve(resolver, item.operand)
+    local annotation = expression.annotation_of(resolver, item.operand)
+    local grouped_by = false
+    for _, column in ipairs(shape.group or {}) do grouped_by = grouped_by or column == annotation end
+    if not grouped_by then check_grouped(shape, resolver, resolved, "the order of groups") end
+  end
+end
+
+--- Check annotations, { name, template } in order, and give the changes to the shape.
+function check.annotate(shape, built, takes)
+  local model, known = shape.model, shape.context.annotations
+  local rows = shape.output ~= "objects"
+  local scope = select_room.scope(shape)
+  local resolver = expression.resolver(scope, known, rows and "groups" or "rows", takes)
+  local annotations, values = {}, {}
+  for name, annotation in pairs(known) do annotations[name] = annotation end
+  for i, column in ipairs(shape.values) do values[i] = column end
+  local aggregated = shape.group ~= nil
+  for _, one in ipairs(built) do
+    local is_taken = not shape.context.only_columns and (model.by_name[one.name] or model.inverses[one.name])
+    if is_taken or known[one.name] then
+      errors.raise("bad_argument", ("%s has something called %s already: give the annotation another name"):format(
+        model.name, one.name))
+    end
+    local resolved = expression.resolve(resolver, one.template)
+    local aggregate = any_node(resolved, is_aggregate)
+    local annotation = { name = one.name, template = one.template, kind = resolved.kind, aggregate = aggregate }
+    annotations[one.name] = annotation
+    values[#values + 1] = annotation
+    aggregated = aggregated or aggregate
+  end
+  local group
+  if aggregated then
+    group = {}
+    for _, column in ipairs(values) do
+      if not column.aggregate then group[#group + 1] = column end
+    end
+  end
+  local context = { model = model, annotations = annotations, meanings = {}, only_columns = shape.context.only_columns }
+  return { context = context, values = values, group = group }
+end
+
+--- The changes that aggregates over all rows make: one group, nothing else in the result.
+function check.aggregate(shape, built, takes)
+  local resolver = expression.resolver(select_room.scope(shape), shape.context.annotations, "groups", takes)
+  local values = {}
+  for i, one in ipairs(built) do
+    local resolved = expression.resolve(resolver, one.template)
+    if not any_node(resolved, is_aggregate) then
+      errors.raise("bad_argument", ("aggregate takes aggregates, %s is none: write mp.fn.sum(...) or the like"):format(one.name))
+    end
+    values[i] = { name = one.name, template = one.template, kind = resolved.kind, aggregate = true }
+  end
+  return { output = "rows", values = values, group = {}, order = {}, distinct = false }
+end
+
+--- The changes that values(names) or values_list(names) makes to a shape.
+function check.values(shape, names, output)
+  local values, seen = {}, {}
+  local known = {}
+  if shape.output ~= "objects" then
+    for _, column in ipairs(shape.values) do known[column.name] = column end
+  end
+  local function add(name)
+    if seen[name] then
+      errors.raise("bad_argument", ("%s stands twice in the columns of %s"):format(name, shape.model.name))
+    end
+    seen[name] = true
+    local column = known[name] or shape.context.annotations[name]
+    if not column then
+      if shape.group then
+        errors.raise("bad_argument", ("the groups of %s have no column %s%s"):format(shape.model.name,
+          vocabulary.quoted(name), vocabulary.suggest(name, known)))
+      end
+      if shape.context.only_columns then template.refuse_name(shape.model, known, name) end
+      shape.model:expression(name)
+      column = { name = name, template = { _op = "path", _path = name } }
+      expression.resolve(select_room.resolver(shape, select_room.scope(shape)), column.template)
+    end
+    values[#values + 1] = column
+  end
+  for _, name in ipairs(names) do add(name) end
+  if #names == 0 then
+    if shape.output ~= "objects" then return { output = output } end
+    for _, field in ipairs(shape.model.fields) do add(field.attribute) end
+    for _, column in ipairs(shape.values) do add(column.name) end
+  end
+  return { output = output, values = values }
+end
+
+return check
