@@ -220,12 +220,6 @@ describe("a field type", function()
   it("that is not known is named with the nearest one", function()
     assert.matches("did you mean integer", sql.error("bad_argument", function() return f.interger() end))
   end)
-
-  it("that is not built says so", function()
-    for _, name in ipairs { "one_to_one", "many_to_many" } do
-      assert.matches(name, sql.error("unsupported", function() f[name]() end))
-    end
-  end)
 end)
 
 describe("a value in a filter", function()

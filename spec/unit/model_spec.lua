@@ -129,7 +129,7 @@ describe("a declaration is refused", function()
   it("for relations that cannot be", function()
     assert.matches("needs null = true", refused("bad_argument", { o = f.belongs_to("Owner", { on_delete = "set_null" }) }))
     assert.matches("did you mean cascade", refused("bad_argument", { o = f.belongs_to("Owner", { on_delete = "cascad" }) }))
-    refused("unsupported", { o = f.belongs_to("Owner", { on_delete = "protect" }) })
+    assert.matches("restrict", refused("bad_argument", { o = f.belongs_to("Owner", { on_update = "protect" }) }))
     sql.error("bad_argument", function() f.belongs_to(3) end)
   end)
 

@@ -112,7 +112,7 @@ function common.dialect(parts)
   parts.literal = literal(parts)
   local types = parts.types
   function parts.column_type(field)
-    if field.relation then return parts.column_type(field:key_field()) end
+    field = field:origin()
     local written = types[field.type]
     if not written then
       errors.raise("unsupported", ("%s: fields of type %s are not built for %s"):format(field:title(), field.type, parts.name))

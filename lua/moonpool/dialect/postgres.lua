@@ -41,7 +41,7 @@ local function is_big(node)
   local op = node.op
   if op == "column" then
     local field = node.field
-    while field.relation do field = field:key_field() end
+    field = field:origin()
     return BIG[field.type] or false
   elseif op == "aggregate" then
     return node.name == "count" or node.name == "sum" or is_big(node.argument)

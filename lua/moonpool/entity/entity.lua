@@ -184,11 +184,13 @@ local function columns_of(model)
   return columns
 end
 
-local function build_class(model)
-  local class = {
-    name = model.name, model = model, entity = {}, metas = {}, readers = {}, inserts = {},
-    columns = columns_of(model), defaults = {}, has_relations = next(model.relations) ~= nil,
-  }
+-- What follows from the columns of the model.
+local function arrange(class)
+  local model = class.model
+  class.metas, class.readers, class.inserts = {}, {}, {}
+  class.columns, class.defaults = columns_of(model), {}
+  class.has_validate, class.generated_key = false, nil
+  rawset(class, "meta", nil)
   for _, one in ipairs(model.fields) do
     if one.default ~= nil then
       class.defaults[#class.defaults + 1] = one
@@ -198,6 +200,11 @@ local function build_class(model)
   if #model.key == 1 and model.key[1].generated then
     class.generated_key = model.key[1].attribute
   end
+end
+
+local function build_class(model)
+  local class = { name = model.name, model = model, entity = {} }
+  arrange(class)
   -- made late: the kind of a relation is that of the other entity's key, which may not be declared yet
   setmetatable(class, {
     __index = function(self, name)
@@ -226,21 +233,31 @@ end
 --- Raises bad_argument, unknown_option, unknown_field, unsupported.
 function entity.declare(name, fields, options)
   local model = model_of.declare(name, fields, options)
-  local class = build_class(model)
-  model.class = class
-  setmetatable(class.entity, metatable_of(class))
-  return class.entity
+  return model.class.entity
 end
+
+model_of.on_rearrange(function(model)
+  if model.class then
+    arrange(model.class)
+  end
+end)
 
 -- Declaring another entity can complete relations: what was found about names is found again.
 model_of.on_declare(function()
   for _, model in ipairs(model_of.all()) do
     local class = model.class
-    if class then
-      rawset(class, "root", nil)
-      for name in pairs(class.readers) do
-        class.readers[name] = nil
-      end
+    if class == nil then
+      class = build_class(model)
+      model.class = class
+      setmetatable(class.entity, metatable_of(class))
+    end
+    rawset(class, "root", nil)
+    class.has_relations = next(model.relations) ~= nil
+    for _, inverse in pairs(model.inverses) do
+      class.has_relations = class.has_relations or inverse.one or false
+    end
+    for name in pairs(class.readers) do
+      class.readers[name] = nil
     end
   end
 end)

@@ -42,6 +42,16 @@ function base.object_key(field, value)
   return base.key_of(value, field)
 end
 
+--- The name of an entity, or the text that stands for it; nil for anything else.
+---@param v any
+---@return string?
+function base.entity_name(v)
+  local meta = type(v) == "table" and getmetatable(v)
+  local class = type(meta) == "table" and rawget(meta, "class")
+  if class then return class.name end
+  return type(v) == "string" and v or nil
+end
+
 -- Options are read in this order so that a wrong declaration gives the same error each time.
 local function sorted_keys(t)
   local keys = {}
@@ -67,7 +77,7 @@ local function read_options(field, options)
       errors.raise("unknown_option", ("%s: a field of type %s takes no option %s%s"):format(field:title(), kind.name,
         type(name) == "string" and name or vocabulary.quoted(name), tail))
     end
-    local wanted = COMMON[name]
+    local wanted = not (kind.untyped and kind.untyped[name]) and COMMON[name]
     if wanted and wanted ~= "any" and type(value) ~= wanted then
       bad_option(field, ("%s is a %s, not %s"):format(name, wanted, vocabulary.quoted(value)))
     end
@@ -126,6 +136,14 @@ end
 --- "User.age", for messages.
 ---@return string
 function Field:title() return self.model.name .. "." .. self.name end
+
+--- The field that says what the column holds: of a relation, the key that it refers to.
+---@return table
+function Field:origin() return self end
+
+--- The fields of the columns that hold its value, and those whose names an object has.
+---@return table[]
+function Field:locals() return { self } end
 
 --- The value as this field's kind; a text is read. Not for NULL.
 ---@param value any

@@ -9,8 +9,6 @@ local NAMES = {
   "date", "time", "datetime", "interval", "uuid", "json", "enum", "array",
 }
 
-local LATER = { one_to_one = true, many_to_many = true }
-
 local field = { types = {} }
 
 local Declaration = {}
@@ -42,26 +40,34 @@ for _, name in ipairs(NAMES) do
   end
 end
 
-local belongs_to = require "moonpool.field.belongs_to"
+local function relation(name)
+  local definition = require("moonpool.field." .. name)
+  return function(target, options)
+    local target_name = base.entity_name(target)
+    if target_name == nil then
+      errors.raise("bad_argument", ("mp.field.%s takes an entity or its name, not %s"):format(name,
+        vocabulary.quoted(target)))
+    end
+    local declaration = declare(definition, copied(options, "mp.field." .. name))
+    declaration.target = target_name
+    return declaration
+  end
+end
 
 --- A column that holds the key of one row of another entity.
----@param target string|table  the other entity or its name
----@param options table?
-function field.types.belongs_to(target, options)
-  local name = type(target) == "table" and target.name or target
-  if type(name) ~= "string" then
-    errors.raise("bad_argument", ("mp.field.belongs_to takes an entity or its name, not %s"):format(vocabulary.quoted(target)))
-  end
-  local declaration = declare(belongs_to, copied(options, "mp.field.belongs_to"))
-  declaration.target = name
-  return declaration
-end
+---@type fun(target: string|table, options: table?): table
+field.types.belongs_to = relation "belongs_to"
+
+--- The same for a row that no other row leads to: the inverse is one object.
+---@type fun(target: string|table, options: table?): table
+field.types.one_to_one = relation "one_to_one"
+
+--- Any number of rows of another entity; a table between the two holds the pairs.
+---@type fun(target: string|table, options: table?): table
+field.types.many_to_many = relation "many_to_many"
 
 setmetatable(field.types, {
   __index = function(_, name)
-    if LATER[name] then
-      return function() errors.raise("unsupported", "fields of type " .. name .. " are not built yet") end
-    end
     errors.raise("bad_argument", ("there is no field type %s%s"):format(vocabulary.quoted(name),
       vocabulary.suggest(name, field.types)))
   end,

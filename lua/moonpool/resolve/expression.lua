@@ -69,12 +69,12 @@ function expression.follow(resolver, from, path, done)
   local steps = path.steps
   while done < #steps do
     local step = steps[done + 1]
-    if step.inverse then
+    if step.inverse and not step.inverse.one then
       local inside = resolver.inside
       if not (inside and inside.from == from and inside.inverse == step.inverse) then break end
       from = inside.base
     else
-      from = source.follow(from, step.field)
+      from = source.follow(from, step)
     end
     done = done + 1
   end

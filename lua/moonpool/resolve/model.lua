@@ -6,11 +6,13 @@ local errors = require "moonpool.errors"
 local expression = require "moonpool.tree.expression"
 local field_types = require "moonpool.field"
 local path = require "moonpool.resolve.path"
+local relations = require "moonpool.resolve.relations"
 local vocabulary = require "moonpool.vocabulary"
 
 local model = {}
 
-local registry, ordered, watchers, forgetters = {}, {}, {}, {}
+local registry, ordered, watchers, forgetters, rearrangers = {}, {}, {}, {}, {}
+local betweens = {} -- the models of tables between two entities
 
 local OPTIONS = { table = true, order_by = true, indexes = true, primary_key = true, database = true }
 local LATER = { schema = true, extends = true, discriminator = true, soft_delete = true, timestamps = true }
@@ -47,27 +49,25 @@ local function sorted(fields)
   return list
 end
 
-local function add_field(self, name, declaration)
-  local field = field_types.bind(declaration, self, name, #self.fields + 1)
-  for _, taken in ipairs { name, field.attribute } do
-    if self.by_name[taken] then
-      bad(self, "%s and %s are both called %s", self.by_name[taken].name, name, taken)
-    end
+-- A field of the table, in its place.
+local function add_column(self, field)
+  field.position = #self.fields + 1
+  for _, taken in ipairs { field.name, field.attribute } do
+    local other = self.by_name[taken]
+    if other and other ~= field then bad(self, "%s and %s are both called %s", other.name, field.name, taken) end
   end
-  check_identifier(self, "the column of " .. name, field.column)
+  check_identifier(self, "the column of " .. field.name, field.column)
   for _, other in ipairs(self.fields) do
     if other.column:lower() == field.column:lower() then
-      bad(self, "%s and %s have the same column %s", other.name, name, vocabulary.quoted(field.column))
+      bad(self, "%s and %s have the same column %s", other.name, field.name, vocabulary.quoted(field.column))
     end
   end
   self.fields[field.position] = field
-  self.by_name[name] = field
+  self.by_name[field.name] = field
   self.by_name[field.attribute] = field
-  if field.relation then self.relations[name] = field end
-  return field
 end
 
-local function add_fields(self, fields, options)
+local function declare_fields(self, fields, options)
   local has_key = options.primary_key ~= nil
   for name, declaration in pairs(fields) do
     check_name(self, name)
@@ -76,11 +76,19 @@ local function add_fields(self, fields, options)
     end
     has_key = has_key or declaration.options.primary_key == true or declaration.definition.name == "id"
   end
+  local function bind(name, declaration)
+    self.declared[#self.declared + 1] = field_types.bind(declaration, self, name, #self.declared + 1)
+  end
   if not has_key then
     if fields.id then bad(self, "it has a field id that is no key: give it primary_key = true") end
-    add_field(self, "id", field_types.types.id())
+    bind("id", field_types.types.id())
   end
-  for _, entry in ipairs(sorted(fields)) do add_field(self, entry.name, entry.declaration) end
+  for _, entry in ipairs(sorted(fields)) do bind(entry.name, entry.declaration) end
+end
+
+-- What a name in a list of fields stands for: a relation to a key of several columns is all of them.
+local function columns_of(field)
+  return field.relation and field.parts or { field }
 end
 
 local function find_key(self, options)
@@ -97,11 +105,13 @@ local function find_key(self, options)
   end
   if type(names) == "string" then names = { names } end
   if type(names) ~= "table" or #names == 0 then bad(self, "primary_key is a list of field names") end
-  for i, name in ipairs(names) do
+  for _, name in ipairs(names) do
     local field = self:field(name)
     if field.null then bad(self, "the primary key %s cannot be NULL", name) end
-    field.primary_key = true
-    self.key[i] = field
+    for _, column in ipairs(columns_of(field)) do
+      column.primary_key = true
+      self.key[#self.key + 1] = column
+    end
   end
 end
 
@@ -121,9 +131,29 @@ local function read_indexes(self, indexes)
           vocabulary.suggest(key, { "unique", "name" })))
       end
     end
-    for j, name in ipairs(index) do found.fields[j] = self:field(name) end
+    for _, name in ipairs(index) do
+      for _, column in ipairs(columns_of(self:field(name))) do found.fields[#found.fields + 1] = column end
+    end
     self.indexes[i] = found
   end
+end
+
+-- Columns, key and indexes: found again when a relation turns out to have others.
+local function arrange(self)
+  self.fields, self.by_name, self.relations, self.references, self.sets = {}, {}, {}, {}, {}
+  self.key, self.indexes, self.key_of_parts = {}, {}, nil
+  for _, field in ipairs(self.declared) do
+    if field.relation then
+      self.relations[field.name] = field
+      self.references[#self.references + 1] = field
+    elseif field.many then
+      self.sets[field.name] = field
+    end
+    for _, column in ipairs(relations.columns(field, model.find)) do add_column(self, column) end
+    if field.relation then self.by_name[field.name] = field end
+  end
+  find_key(self, self.options)
+  read_indexes(self, self.options.indexes or {})
 end
 
 local function read_options(self, options)
@@ -140,58 +170,57 @@ local function read_options(self, options)
   self.database = options.database
 end
 
--- ---- relations from the other side ----
-
--- All inverses anew, over all models: a declaration can complete relations in both directions.
-local function link()
-  for _, one in ipairs(ordered) do one.inverses = {} end
-  for _, other in ipairs(ordered) do
-    for _, field in ipairs(other.fields) do
-      local target = field.relation and field.inverse and registry[field.target_name]
-      if target then
-        target.inverses[field.inverse] = { name = field.inverse, field = field, model = other }
-      end
-    end
-  end
-end
-
-local function check_inverse(target, field)
-  local name = field.inverse
-  local other = target.inverses[name]
-  if target.by_name[name] or vocabulary.object_methods[name] or vocabulary.hooks[name] or name == "pk" or name == "c" then
-    bad(field.model, "the inverse %s of %s is already something of %s", name, field.name, target.name)
-  end
-  if other and other.model.name ~= field.model.name then
-    bad(field.model, "the inverse %s of %s is already that of %s", name, field.name, other.field:title())
-  end
-end
-
-local function check_inverses(self)
-  local seen = {}
-  for _, field in ipairs(self.fields) do
-    if field.relation and field.inverse then
-      local place = field.target_name .. "." .. field.inverse
-      if seen[place] then bad(self, "%s and %s have the same inverse %s", seen[place], field.name, field.inverse) end
-      seen[place] = field.name
-      local target = field.target_name == self.name and self or registry[field.target_name]
-      if target then check_inverse(target, field) end
-    end
-  end
-  for _, other in ipairs(ordered) do
-    for _, field in ipairs(other.fields) do
-      if field.relation and field.inverse and field.target_name == self.name and other.name ~= self.name
-        and self.by_name[field.inverse] then
-        bad(self, "the field %s is already the inverse of %s", field.inverse, field:title())
-      end
-    end
-  end
-end
-
 -- What was found about paths and queries may lead to a model that was replaced.
 local function forget_all()
-  for _, one in ipairs(ordered) do
+  for _, one in ipairs(model.all()) do
     one.paths, one.expressions, one.statements, one.plan = {}, {}, {}, nil
     for _, forget in ipairs(forgetters) do forget(one) end
+  end
+end
+
+local function new(name, options)
+  return setmetatable({
+    name = name, options = options, declared = {}, inverses = {},
+    find = model.find, names = model.names,
+    -- found once for each text; root: the shape of the query set of all rows
+    root = nil, paths = {}, expressions = {}, statements = {},
+  }, Model)
+end
+
+-- The model of the table between an entity and the target of its many_to_many: nothing but the two relations, which are
+-- its key and go with their rows.
+local function between(field, table_name, from, to)
+  local self = new(field:title(), { primary_key = { from, to } })
+  self.between, self.table, self.order_by, self.database = field, table_name, {}, field.model.database
+  check_identifier(field.model, "the table of " .. field.name, table_name)
+  local options = { on_delete = "cascade", on_update = "cascade" }
+  for i, one in ipairs { { from, field.model.name }, { to, field.target_name } } do
+    self.declared[i] = field_types.bind(field_types.types.belongs_to(one[2], options), self, one[1], i)
+  end
+  arrange(self)
+  return self
+end
+
+-- Columns and inverses of all models, until nothing depends on anything that is still to be found.
+local function connect(self)
+  local all = model.all()
+  for _ = 1, #all + 1 do
+    local changed = false
+    for _, one in ipairs(all) do
+      if relations.is_stale(one, model.find) then
+        arrange(one)
+        changed = one ~= self or changed
+        if one ~= self then for _, rearranged in ipairs(rearrangers) do rearranged(one) end end
+      end
+    end
+    if not changed then break end
+  end
+  betweens = relations.link(ordered, model.find, between, self)
+  for _, one in ipairs(betweens) do
+    if relations.is_stale(one, model.find) then
+      arrange(one)
+      for _, rearranged in ipairs(rearrangers) do rearranged(one) end
+    end
   end
 end
 
@@ -209,27 +238,26 @@ function model.declare(name, fields, options)
     errors.raise("bad_argument", ("%s: the fields of an entity are a table, not %s"):format(name, vocabulary.quoted(fields)))
   end
   options = options or {}
-  local self = setmetatable({
-    name = name, options = options, fields = {}, by_name = {}, relations = {}, inverses = {}, key = {}, indexes = {},
-    find = model.find, names = model.names,
-    -- found once for each text; root: the shape of the query set of all rows
-    root = nil, paths = {}, expressions = {}, statements = {},
-  }, Model)
+  local self = new(name, options)
   read_options(self, options)
-  add_fields(self, fields, options)
-  find_key(self, options)
-  read_indexes(self, options.indexes or {})
-  check_inverses(self)
+  declare_fields(self, fields, options)
 
-  local before = registry[name]
-  registry[name] = self
-  local place = #ordered + 1
+  local before, place = registry[name], #ordered + 1
   for i, other in ipairs(ordered) do
     if other == before then place = i end
   end
-  ordered[place] = self
-  if before then forget_all() end
-  link()
+  registry[name], ordered[place] = self, self
+  local function undo(problem)
+    registry[name] = before
+    if before then ordered[place] = before else table.remove(ordered, place) end
+    forget_all()
+    connect()
+    return error(problem, 0)
+  end
+  local done, problem = pcall(arrange, self)
+  if done then done, problem = pcall(connect, self) end
+  if not done then return undo(problem) end
+  forget_all()
   for _, watcher in ipairs(watchers) do watcher(self) end
   return self
 end
@@ -247,10 +275,11 @@ function model.get(name)
   return found
 end
 
---- All models in order of declaration.
+--- All models in order of declaration, and those of the tables between them.
 function model.all()
   local list = {}
   for i, one in ipairs(ordered) do list[i] = one end
+  for _, one in ipairs(betweens) do list[#list + 1] = one end
   return list
 end
 
@@ -261,6 +290,9 @@ function model.on_declare(fn) watchers[#watchers + 1] = fn end
 
 --- Call fn(model) when what was found about a model's relations may no longer hold.
 function model.on_replace(fn) forgetters[#forgetters + 1] = fn end
+
+--- Call fn(model) when its columns are others, because the key that a relation refers to is.
+function model.on_rearrange(fn) rearrangers[#rearrangers + 1] = fn end
 
 -- ---- what a model answers ----
 
@@ -275,6 +307,17 @@ function Model:field(name)
       vocabulary.suggest(name, self.by_name)))
   end
   return field
+end
+
+--- The key as one field, where it has several columns.
+---@return table field
+function Model:whole_key()
+  local whole = rawget(self, "key_of_parts")
+  if not whole then
+    whole = relations.whole_key(self)
+    rawset(self, "key_of_parts", whole)
+  end
+  return whole
 end
 
 --- What a key of filter says, found once for each text.

@@ -11,31 +11,31 @@ local path = {}
 --- One way from a model to a field.
 ---@class moonpool.path
 ---@field text string
----@field steps table[]    { name, field, model } to one row, { name, inverse, model } to many
+---@field steps table[]    { name, field, model } to one row, { name, inverse, model } to many, or to one if the inverse is
+--- `one`; a many_to_many is two steps, to the rows of the table between and on to one row each
 ---@field field table      the field at the end
 ---@field lookup string    "exact" if none is written
 ---@field many boolean     whether a step leads to many rows
+---@field whole boolean?   whether it ends at an inverse or a many_to_many: the field is the key of the rows there
 ---@field rank string      sorts paths by declaration, so that equal filters give equal texts
 
 local function candidates(model)
   local names = { pk = true }
   for name in pairs(model.by_name) do names[name] = true end
   for name in pairs(model.inverses) do names[name] = true end
+  for name in pairs(model.sets) do names[name] = true end
   return names
 end
 
 local function unknown(model, name)
+  if model.sets[name] then model.sets[name]:target() end -- raises: it is not declared
   errors.raise("unknown_field", ("%s has no field %s%s"):format(model.name, vocabulary.quoted(name),
     vocabulary.suggest(name, candidates(model))))
 end
 
--- The key of a model as the end of a path.
-local function key_of(model, text)
-  if #model.key ~= 1 then
-    errors.raise("unsupported", ("%s: the key of %s has %d columns, which one name cannot stand for yet"):format(
-      vocabulary.quoted(text), model.name, #model.key))
-  end
-  return model.key[1]
+-- The key of a model as the end of a path: of several columns it stands for all of them.
+local function key_of(model)
+  return #model.key == 1 and model.key[1] or model:whole_key()
 end
 
 local function is_lookup(name)
@@ -70,19 +70,24 @@ local function follow(model, parts, found, rank)
   local steps, i = found.steps, 1
   while true do
     local name = parts[i]
-    local field = name == "pk" and key_of(model, found.text) or model.by_name[name]
+    local field = name == "pk" and key_of(model) or model.by_name[name]
     local inverse = model.inverses[name]
     if not field and not inverse then unknown(model, name) end
-    rank[#rank + 1] = field and ("%04d"):format(field.position) or "9" .. name
+    rank[#rank + 1] = field and ("%04d"):format(field.position or 0) or "9" .. name
     i = i + 1
     -- author_id is the column and leads nowhere; author does
     if field and not (field.relation and name == field.name) then return field, i end
-    local behind = inverse and inverse.model or field:target()
+    local over = inverse and inverse.over
+    local behind = over and over:target() or inverse and inverse.model or field:target()
     local leads = goes_on(behind, parts[i])
     if field and not leads then return field, i end
-    steps[#steps + 1] = { name = name, field = field, inverse = inverse, model = behind }
-    found.many = found.many or inverse ~= nil
-    if not leads then return key_of(behind, found.text), i end
+    steps[#steps + 1] = { name = name, field = field, inverse = inverse, model = inverse and inverse.model or behind }
+    if over then steps[#steps + 1] = { name = over.name, field = over, model = behind } end
+    found.many = found.many or inverse ~= nil and not inverse.one
+    if not leads then
+      found.whole = true
+      return key_of(behind), i
+    end
     model = behind
   end
 end
@@ -104,6 +109,15 @@ local function read_lookup(found, parts, i, with_lookup)
   end
 end
 
+-- The column of a relation, or all of them, that holds what is asked for behind it.
+local function here_already(relation, field)
+  if field.whole_key_of == relation:target() then return relation end
+  for i, key in ipairs(relation:keys()) do
+    if key == field then return relation:locals()[i] end
+  end
+  return nil
+end
+
 --- The way that text describes, from model.
 ---@param model table
 ---@param text string
@@ -122,9 +136,10 @@ function path.parse(model, text, with_lookup)
 
   -- author__id is the column author_id: no join for a key that is here already
   local last = steps[#steps]
-  if last and last.field and found.field == last.field:key_field() then
+  local here = last and last.field and here_already(last.field, found.field)
+  if here then
     steps[#steps] = nil
-    found.field = last.field
+    found.field = here
   end
   found.rank = table.concat(rank, "/") .. ":" .. found.lookup
   return found

@@ -1,6 +1,9 @@
 -- The tables of one SELECT: the one it starts from and those it joins. A scope is one SELECT (or the
 -- table of an UPDATE); a source is one table in it under one alias.
 
+local errors = require "moonpool.errors"
+local relations = require "moonpool.resolve.relations"
+
 local source = {}
 
 -- Aliases are unique over the whole statement, sub-selects included, and PostgreSQL cuts longer ones.
@@ -31,29 +34,41 @@ function source.scope(model, outer)
   return scope
 end
 
+-- A statement is of one database.
+local function check_database(from, model, name)
+  if not relations.share_database(from.model, model) then
+    errors.raise("unsupported", ("%s of %s lives in another database: ask there, and give the keys to __in"):format(name,
+      from.model.name))
+  end
+end
+
 --- The source that a relation to one row leads to. A relation that may be NULL joins outer, and so
---- does everything behind it.
+--- does everything behind it; the other side of a one_to_one may always be missing.
 ---@param from table  source
----@param field table  belongs_to
-function source.follow(from, field)
-  local joined = from.links[field.name]
+---@param step table  { field } or { inverse } with `one`
+function source.follow(from, step)
+  local name = step.name
+  local joined = from.links[name]
   if not joined then
-    local scope = from.scope
-    local wanted = from == scope.base and field.name or from.alias .. "__" .. field.name
-    joined = add(scope, field:target(), wanted, from.null or field.null)
-    joined.from, joined.field = from, field
-    from.links[field.name] = joined
+    local scope, field, inverse = from.scope, step.field, step.inverse
+    check_database(from, step.model, name)
+    local wanted = from == scope.base and name or from.alias .. "__" .. name
+    joined = add(scope, step.model, wanted, from.null or inverse ~= nil or field.null)
+    joined.from, joined.on = from, relations.pairs(field or inverse.field, inverse ~= nil)
+    from.links[name] = joined
     scope.joins[#scope.joins + 1] = joined
   end
   return joined
 end
 
---- A scope for the rows of a relation to many, tied to the row of `from`.
+--- A scope for the rows of a relation to many, tied to the row of `from`: tie.on pairs a column of the scope's own table
+--- with one of from.
 ---@param from table  source
 ---@param inverse table
 function source.behind(from, inverse)
+  check_database(from, inverse.model, inverse.name)
   local scope = source.scope(inverse.model, from.scope)
-  scope.tie = { from = from, field = inverse.field }
+  scope.tie = { from = from, on = relations.pairs(inverse.field, true) }
   return scope
 end
 

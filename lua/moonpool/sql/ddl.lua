@@ -171,11 +171,9 @@ function ddl.order(models)
   local function visit(model)
     if visited[model] then return end
     visited[model] = true
-    for _, field in ipairs(model.fields) do
-      if field.relation then
-        local target = field:target()
-        if wanted[target] then visit(target) end
-      end
+    for _, field in ipairs(model.references) do
+      local target = field:target()
+      if wanted[target] then visit(target) end
     end
     ordered[#ordered + 1] = model
   end

@@ -37,11 +37,10 @@ local function named(model, fields, ending)
 end
 
 local function constant(dialect, field, value)
-  local target = field.relation and field:key_field() or field
   local taken, why = field:check(value)
   if why then errors.raise("bad_argument", ("%s: its default %s"):format(field:title(), why)) end
   if taken == nil then return nil end
-  return dialect.literal(taken, target.kind_name)
+  return dialect.literal(taken, field:origin().kind_name)
 end
 
 local function default_of(dialect, field)
@@ -93,9 +92,9 @@ local function foreign_key(model, dialect, field)
       end
     end
   end
-  local key = named(model, { field }, "fkey")
+  local key = named(model, field:locals(), "fkey")
   key.model = field:target()
-  key.table, key.references = key.model.table, { field:key_field().column }
+  key.table, key.references = key.model.table, columns_of(field:keys())
   key.on_delete, key.on_update = field.on_delete, field.on_update
   return key
 end
@@ -115,6 +114,9 @@ local function indexes_of(model)
   for _, field in ipairs(model.fields) do
     if (field.index or field.relation) and not begun[field] and not field.unique then add({ field }, false) end
   end
+  for _, field in ipairs(model.references) do
+    if field.parts and (field.unique or not begun[field.parts[1]]) then add(field.parts, field.unique) end
+  end
   return indexes
 end
 
@@ -133,7 +135,11 @@ function tables.describe(model, dialect)
     described.columns[i] = column(model, dialect, field)
     if field.unique and not is_whole_key(model, field) then add(described.unique, named(model, { field }, "key")) end
     add(described.checks, check_of(model, dialect, field))
-    if field.relation then add(described.foreign_keys, foreign_key(model, dialect, field)) end
+  end
+  for _, field in pairs(model.sets) do field:target() end -- raises, as below, where it is not declared
+  for _, field in ipairs(model.references) do
+    field:target()
+    if not field.apart then add(described.foreign_keys, foreign_key(model, dialect, field)) end
   end
   return described
 end
@@ -149,6 +155,9 @@ function tables.fields_of_constraint(model, name)
     for _, ending in ipairs { "key", "fkey", "check" } do
       if name == named(model, { field }, ending).name then return { field } end
     end
+  end
+  for _, field in ipairs(model.references) do
+    if name == named(model, field:locals(), "fkey").name then return { field } end
   end
   -- PostgreSQL numbers those whose name is taken: "a_b" with a column "c", and "a" with "b_c"
   local plain, number = name:match "^(.*_%a+)(%d+)$"

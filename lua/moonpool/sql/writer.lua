@@ -234,6 +234,14 @@ local function write_rows(w, rows)
   end
 end
 
+-- The columns by which two tables belong together, in pairs.
+local function write_equal(w, left, right, on)
+  for i, pair in ipairs(on) do
+    if i > 1 then w:say(" AND ") end
+    w:name(left):say("."):name(pair[1].column):say(" = "):name(right):say("."):name(pair[2].column)
+  end
+end
+
 function Writer:from(scope)
   local base = scope.base
   self:say(" FROM ")
@@ -248,17 +256,15 @@ function Writer:from(scope)
   for _, joined in ipairs(scope.joins) do
     self:say(joined.null and " LEFT JOIN " or " JOIN "):name(joined.model.table)
     if joined.alias ~= joined.model.table then self:say(" AS "):name(joined.alias) end
-    self:say(" ON "):name(joined.alias):say("."):name(joined.field:key_field().column)
-    self:say(" = "):name(joined.from.alias):say("."):name(joined.field.column)
+    self:say(" ON ")
+    write_equal(self, joined.alias, joined.from.alias, joined.on)
   end
   return self
 end
 
 -- The rows behind a relation are tied to the row that they are asked for.
 local function write_tie(w, scope)
-  local tie = scope.tie
-  w:name(scope.base.alias):say("."):name(tie.field.column):say(" = ")
-  w:name(tie.from.alias):say("."):name(tie.field:key_field().column)
+  write_equal(w, scope.base.alias, scope.tie.from.alias, scope.tie.on)
 end
 
 --- WHERE, or nothing.
