@@ -258,23 +258,11 @@ function Database:codec(type_name, functions)
   return codec.add(self, type_name, functions)
 end
 
-for _, name in ipairs { "diff", "reflect", "reflect_entity", "session", "reads" } do
+for _, name in ipairs { "diff", "reflect_entity", "session", "reads" } do
   Database[name] = function()
     return errors.raise("unsupported", "db:" .. name .. " is not built yet")
   end
 end
-
-local function no_tables()
-  return errors.raise("unsupported", "db.tables is not built yet, because db:reflect is not")
-end
-
-Database.tables = setmetatable({}, { __index = no_tables, __tostring = no_tables })
-
-Database.tables = setmetatable({}, {
-  __index = function(_, name)
-    return errors.raise("unsupported", "db.tables." .. tostring(name) .. " is not built yet")
-  end,
-})
 
 -- As a URL has it: a directory of sockets is escaped, an IPv6 address stands in brackets.
 local function shown_host(host)

@@ -1,6 +1,7 @@
--- Tables of entities: db:create_all, db:drop_all, db:ddl, db:entities, Author:create_table and drop_table. The
+-- Tables of entities: db:create_all, db:drop_all, db:ddl, db:entities, db:reflect, Author:create_table and drop_table. The
 -- statements are made by moonpool.sql.ddl.
 
+local catalog = require "moonpool.schema.catalog"
 local core = require "moonpool.core"
 local database_of = require "moonpool.database.database"
 local ddl = require "moonpool.sql.ddl"
@@ -10,6 +11,7 @@ local model_of = require "moonpool.resolve.model"
 local registry = require "moonpool.database.registry"
 local statement = require "moonpool.database.statement"
 local transaction = require "moonpool.database.transaction"
+local vocabulary = require "moonpool.vocabulary"
 
 local schema = {}
 
@@ -25,6 +27,20 @@ local function lives_in(model, database)
     return wanted == database.name and registry.db(wanted) == database
   end
   return wanted == database
+end
+
+local function check_options(what, options, known)
+  if type(options) ~= "table" then
+    return errors.raise("bad_argument", what .. " takes a table of options, not " .. vocabulary.quoted(options))
+  end
+  for name, value in pairs(options) do
+    if not known[name] then
+      return errors.raise("unknown_option", what .. " takes no option " .. vocabulary.quoted(name)
+        .. vocabulary.suggest(name, known))
+    elseif type(value) ~= known[name] then
+      return errors.raise("bad_argument", ("%s: %s is a %s, not %s"):format(what, name, known[name], vocabulary.quoted(value)))
+    end
+  end
 end
 
 local function models_of(database)
@@ -84,6 +100,24 @@ function Database:entities()
     list[place] = model.class.entity
   end
   return list
+end
+
+local function not_reflected()
+  return errors.raise("bad_argument", "db.tables is what db:reflect() has read: call that first")
+end
+
+Database.tables = setmetatable({}, { __index = not_reflected, __tostring = not_reflected, __pairs = not_reflected })
+
+local REFLECT = { schema = "string" }
+
+--- Read what the database has; db.tables then holds it: db.tables.books.columns.title.type.
+---@param options {schema: string?}?  a PostgreSQL schema (else those of the search path), another database of a MariaDB server
+---@return table tables by name
+--- Raises bad_argument, unknown_option, unsupported and the errors of a statement.
+function Database:reflect(options)
+  check_options("reflect", options or {}, REFLECT)
+  self.tables = catalog.read(self, options and options.schema).tables
+  return self.tables
 end
 
 --- Author:create_table()
