@@ -9,6 +9,8 @@ local registry = require "moonpool.database.registry"
 local entity = require "moonpool.entity.entity"
 local atomic = require "moonpool.atomic.atomic"
 
+require "moonpool.entity.reflected"
+
 local mp = {}
 
 mp.version = core.version

@@ -162,7 +162,7 @@ describe("a reflected PostgreSQL", function()
     assert.same({ "enum", "array", "integer", "uuid" }, { t.columns.m.field, t.columns.tags.field, t.columns.n.field, t.columns.u.field })
     assert.is_true(t.columns.id.generated)
     assert.same({}, t.unique)
-    assert.matches("n%)? > 3", t.indexes[2].where)
+    assert.matches("> 3", t.indexes[2].where)
     assert.equal("public", t.schema)
     local apart = db:reflect{ schema = "apart" }
     assert.same({ "x", "parent" }, apart.t.column_names)

@@ -29,7 +29,8 @@ local function lives_in(model, database)
   return wanted == database
 end
 
-local function check_options(what, options, known)
+--- Refuse options that are unknown or of another type.
+function schema.check_options(what, options, known)
   if type(options) ~= "table" then
     return errors.raise("bad_argument", what .. " takes a table of options, not " .. vocabulary.quoted(options))
   end
@@ -43,14 +44,24 @@ local function check_options(what, options, known)
   end
 end
 
-local function models_of(database)
+--- The models of the entities that live in the database; reflected: those too whose table is not ours to make.
+function schema.models_in(database, reflected)
   local models = {}
   for _, model in ipairs(model_of.all()) do
-    if lives_in(model, database) then
+    if lives_in(model, database) and (reflected or not model.reflected) then
       models[#models + 1] = model
     end
   end
-  return ddl.order(models)
+  return models
+end
+
+local function models_of(database)
+  return ddl.order(schema.models_in(database))
+end
+
+--- The name of the database's dialect.
+function schema.dialect_name(database)
+  return loading.dialect_of(database).name
 end
 
 local function run_all(database, statements)
@@ -115,7 +126,7 @@ local REFLECT = { schema = "string" }
 ---@return table tables by name
 --- Raises bad_argument, unknown_option, unsupported and the errors of a statement.
 function Database:reflect(options)
-  check_options("reflect", options or {}, REFLECT)
+  schema.check_options("reflect", options or {}, REFLECT)
   self.tables = catalog.read(self, options and options.schema).tables
   return self.tables
 end
