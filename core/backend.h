@@ -62,7 +62,7 @@ enum {
       1,               /* one writer a file: leases for writing go through the gate of identity() */
   MP_CAP_PIPELINE = 2, /* depth() > 1 is of use */
   MP_CAP_INTERLEAVE =
-      4 /* other requests may run between the chunks of a stream on the same session */
+      4 /* other requests may run between the chunks of a stream on the same session, whether it has a cursor or not */
 };
 
 struct mp_session {

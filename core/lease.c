@@ -164,7 +164,12 @@ static void send_tx(mp_lease *lease, mp_request *req)
 static bool stream_in_the_way(const mp_lease *lease)
 {
   const mp_backend *backend = mp_pool_config(lease->hold.pool)->backend;
-  return !mp_list_empty(&lease->running) && (backend->caps & MP_CAP_INTERLEAVE) == 0;
+  if ((backend->caps & MP_CAP_INTERLEAVE) != 0)
+    return false;
+  for (mp_list *node = lease->running.next; node != &lease->running; node = node->next)
+    if (!mp_container_of(node, mp_request, holder_node)->cursor)
+      return true;
+  return false;
 }
 
 /* The connection of a transaction was lost while nothing ran on it: who comes next hears of that, once. */

@@ -108,7 +108,9 @@ struct mp_request {
   size_t rows_before; /* MANY, COPY_IN: rows of the same source that went before, for messages */
   const uint32_t *param_types; /* answer of PREPARE: as type_id, param_n of them; NULL: not told */
   size_t chunk_rows;           /* STREAM: rows of one chunk, at most; 0: the backend's choice */
-  size_t max_rows, max_bytes;  /* of the whole result; 0: no limit. Over it: result_too_large */
+  bool
+      cursor; /* STREAM: the server keeps the rows, so that other requests may run between the chunks (MariaDB) */
+  size_t max_rows, max_bytes; /* of the whole result; 0: no limit. Over it: result_too_large */
 
   uint64_t deadline_ns; /* monotonic; waiting for a connection or a lock ends here (0: never) */
   uint64_t

@@ -133,6 +133,8 @@ static bool begin_next(mp_mysession *ses)
   }
   if (!mp_mysession_calm(ses))
     return ses->then != NULL;
+  if (mp_mystream_resume(ses))
+    return true;
   if (mp_list_empty(&ses->waiting))
     return false;
   if (!mp_list_empty(&ses->cache.dead)) {
@@ -260,8 +262,13 @@ static void submit(mp_session *base, mp_request *req)
 static void cancel(mp_session *base, mp_request *req)
 {
   mp_mysession *ses = of(base);
-  if (ses->task != NULL && ses->task->req == req && is_stoppable(req))
+  mp_mytask *standing = mp_mystream_standing(ses, req);
+  if (standing != NULL) {
+    standing->stopping = true; /* the server does nothing for it: there is nothing to kill */
+    standing->standing = false;
+  } else if (ses->task != NULL && ses->task->req == req && is_stoppable(req)) {
     mp_mysession_stop(ses);
+  }
 }
 
 static bool fill_kill(const mp_session *base, mp_request *req)
@@ -277,16 +284,23 @@ static void killed(mp_session *base, bool ran)
 static void more(mp_session *base, mp_request *req)
 {
   mp_mysession *ses = of(base);
-  if (ses->task != NULL && ses->task->req == req)
-    ses->task->standing = false;
+  mp_mytask *standing = mp_mystream_standing(ses, req);
+  if (standing == NULL && ses->task != NULL && ses->task->req == req)
+    standing = ses->task;
+  if (standing != NULL)
+    standing->standing = false;
 }
 
 /* ---- questions ---- */
 
+/* A stream that stands on a cursor takes no place. */
 static int depth(const mp_session *base)
 {
-  (void)base;
-  return 1;
+  const mp_list *cursors = &of_const(base)->cursors;
+  int n = 1;
+  for (const mp_list *node = cursors->next; node != cursors; node = node->next)
+    n++;
+  return n;
 }
 
 static mp_txstatus txstatus(const mp_session *base)
@@ -297,8 +311,8 @@ static mp_txstatus txstatus(const mp_session *base)
 static bool settled(const mp_session *base)
 {
   const mp_mysession *ses = of_const(base);
-  return mp_list_empty(&ses->waiting) && ses->task == NULL && ses->then == NULL &&
-         ses->cancel == MP_MY_QUIET && ses->tx == MP_TX_IDLE;
+  return mp_list_empty(&ses->waiting) && mp_list_empty(&ses->cursors) && ses->task == NULL &&
+         ses->then == NULL && ses->cancel == MP_MY_QUIET && ses->tx == MP_TX_IDLE;
 }
 
 static bool tainted(const mp_session *base)
@@ -351,6 +365,7 @@ static mp_status open_session(mp_session **out, const mp_config *config, const c
   }
   ses->tx = MP_TX_UNKNOWN;
   mp_list_init(&ses->waiting);
+  mp_list_init(&ses->cursors);
   mp_mycache_init(&ses->cache, config->pooler ? 0 : config->statement_cache);
   *out = &ses->base;
   return MP_OK;

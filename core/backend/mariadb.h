@@ -56,6 +56,7 @@ typedef struct mp_mycache {
 } mp_mycache;
 
 void mp_mycache_init(mp_mycache *cache, int max);
+/* One that runs with a cursor is nobody else's until it is kept again: rows may stand on it. */
 mp_mystatement *mp_mycache_find(mp_mycache *cache, const mp_request *req);
 mp_mystatement *mp_mystatement_new(MYSQL *conn, const mp_request *req); /* NULL: no memory */
 void mp_mycache_keep(mp_mycache *cache, mp_mystatement *statement);
@@ -104,6 +105,7 @@ typedef struct mp_mycall {
 
 /* A request that is being worked on. */
 typedef struct mp_mytask {
+  mp_list node; /* of ses->cursors, while it stands on one */
   mp_request *req;
   mp_mystatement *statement;
   MYSQL_RES *res;          /* rows of the text protocol */
@@ -116,6 +118,7 @@ typedef struct mp_mytask {
   bool retried;            /* it was prepared again */
   bool had_rows;           /* of more than one result, the first that has rows counts */
   bool standing;           /* a stream whose chunk was delivered */
+  bool on_cursor;          /* the server keeps the rows that were not fetched yet */
   bool bulk;               /* MANY: by arrays */
   size_t row_from, row_to; /* MANY: the rows of parameters in flight */
   mp_arena *scratch;       /* MANY: of those parameters */
@@ -146,7 +149,8 @@ struct mp_mysession {
   void (*then)(mp_mysession *ses);   /* when the call is done; NULL: nothing is under way */
   void (*buried)(mp_mysession *ses); /* when the dead statements are closed */
   mp_mytask *task;                   /* NULL: idle */
-  mp_list waiting;                   /* requests */
+  mp_list cursors; /* tasks with a cursor that have delivered a chunk: they are in nobody's way */
+  mp_list waiting; /* requests */
   mp_mycache cache;
   mp_mystatement *closing_statement;
   mp_txstatus tx;
@@ -182,6 +186,8 @@ void mp_mytask_prepare(mp_mysession *ses); /* its statement, if it is not yet */
 void mp_mytask_execute(mp_mysession *ses); /* parameters are bound */
 void mp_mytask_executed(mp_mysession *ses);
 void mp_mytask_executed_all(mp_mysession *ses); /* no further result is to come */
+void mp_mytask_give_up(
+    mp_mysession *ses); /* what the server has of its rows: the statement is closed */
 /* False: the task has failed. */
 bool mp_mytask_count_matches(mp_mytask *task);
 bool mp_mytask_fits(mp_mysession *ses, size_t bytes);
@@ -202,6 +208,9 @@ void mp_mymany_end(mp_mytask *task);          /* whatever it has come to */
 /* mariadb_stream.c */
 void mp_mystream_begin(mp_mysession *ses); /* an execution gave rows, or there is another result */
 void mp_mystream_on(mp_mysession *ses); /* more is wanted of a stream, or a long answer goes on */
+bool mp_mystream_resume(
+    mp_mysession *ses); /* one that stands on a cursor; false: none is to go on */
+mp_mytask *mp_mystream_standing(const mp_mysession *ses, const mp_request *req); /* or NULL */
 
 /* mariadb_text.c */
 void mp_mytext_begin(mp_mysession *ses, const char *sql, size_t len); /* the task's */

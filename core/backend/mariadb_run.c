@@ -265,7 +265,7 @@ static void prepared(mp_mysession *ses)
     mp_mytask_answer(ses);
     return;
   }
-  if (!task->req->no_cache)
+  if (!task->req->no_cache && !task->statement->text.cursor)
     mp_mycache_keep(&ses->cache, task->statement);
   go_on(ses);
 }
@@ -341,6 +341,11 @@ void mp_mytask_execute(mp_mysession *ses)
   ** with: as for CALL, the columns are those that come. */
   if (task->statement->columns != NULL && !task->statement->reads)
     task->statement->stmt->field_count = 0;
+  if (task->statement->text.cursor) {
+    unsigned long rows_n = (unsigned long)mp_mytask_room(task);
+    mysql_stmt_attr_set(task->statement->stmt, STMT_ATTR_PREFETCH_ROWS, &rows_n);
+    task->statement->stmt->cursor_exists = 0; /* the library only ever sets it */
+  }
   task->sent = true;
   mp_mycall_statement(ses, MP_MY_EXECUTE, task->statement->stmt);
   ses->then = mp_mytask_executed;
@@ -366,8 +371,8 @@ static bool is_outdated(const mp_mysession *ses)
          (number == OTHER_COLUMNS && task->statement->reads);
 }
 
-/* Its rows have come, and the library cannot read them: closing the statement throws them away. */
-static void give_up(mp_mysession *ses)
+/* Closing the statement throws away rows that have come and cannot be read, and those that its cursor has. */
+void mp_mytask_give_up(mp_mysession *ses)
 {
   mp_mystatement *statement = ses->task->statement;
   ses->task->statement = NULL;
@@ -390,7 +395,7 @@ void mp_mytask_executed(mp_mysession *ses)
     if (!mp_mytask_note_error(ses, stmt))
       return;
     if (unread)
-      give_up(ses);
+      mp_mytask_give_up(ses);
     else
       mp_mytask_end(ses);
   } else if (mysql_field_count(ses->line.conn) > 0) {

@@ -17,11 +17,18 @@ void mp_mycache_init(mp_mycache *cache, int max)
 mp_mystatement *mp_mycache_find(mp_mycache *cache, const mp_request *req)
 {
   mp_sqltext *text = mp_sqltext_find(&cache->statements, req);
-  return text == NULL ? NULL : mp_container_of(text, mp_mystatement, text);
+  mp_mystatement *found = text == NULL ? NULL : mp_container_of(text, mp_mystatement, text);
+  if (found != NULL && found->text.cursor) {
+    mp_list_remove(&text->node);
+    found->cached = false;
+    cache->n--;
+  }
+  return found;
 }
 
 mp_mystatement *mp_mystatement_new(MYSQL *conn, const mp_request *req)
 {
+  const unsigned long type = CURSOR_TYPE_READ_ONLY;
   mp_mystatement *made = calloc(1, sizeof *made + req->sql_len + 1);
   if (made == NULL)
     return NULL;
@@ -33,6 +40,8 @@ mp_mystatement *mp_mystatement_new(MYSQL *conn, const mp_request *req)
     free(made);
     return NULL;
   }
+  if (req->cursor)
+    mysql_stmt_attr_set(made->stmt, STMT_ATTR_CURSOR_TYPE, &type);
   return made;
 }
 

@@ -1,4 +1,4 @@
-/* mariadb_stream.c - the rows of a prepared statement, one by one as they come.
+/* mariadb_stream.c - the rows of a prepared statement, one by one as they come, or as its cursor is asked for them.
 ** A result is what has come when the rows end, a stream hands over a chunk and stands still until more is wanted. Rows that
 ** nobody wants are read all the same, to the end. Of several results (CALL) the first one with rows counts. A
 ** long answer does not keep the loop: after some rows it goes on in the next turn. */
@@ -112,6 +112,10 @@ static bool take(mp_mysession *ses)
   case 0:
   case MYSQL_DATA_TRUNCATED:
     take_row(ses);
+    if (task->on_cursor && task->stopping) {
+      mp_mytask_give_up(ses);
+      return false;
+    }
     if (!mp_mytask_is_full(task))
       return true;
     mp_mytask_deliver(ses);
@@ -120,7 +124,11 @@ static bool take(mp_mysession *ses)
     rows_ended(ses);
     return false;
   default:
-    if (mp_mytask_note_error(ses, task->statement->stmt))
+    if (!mp_mytask_note_error(ses, task->statement->stmt))
+      return false;
+    if (task->on_cursor)
+      mp_mytask_give_up(ses);
+    else
       mp_mytask_end(ses);
     return false;
   }
@@ -156,6 +164,36 @@ void mp_mystream_on(mp_mysession *ses)
     mp_mytext_on(ses);
   else
     fetch(ses);
+}
+
+/* ---- cursors ---- */
+
+mp_mytask *mp_mystream_standing(const mp_mysession *ses, const mp_request *req)
+{
+  for (mp_list *node = ses->cursors.next; node != &ses->cursors; node = node->next) {
+    mp_mytask *task = mp_container_of(node, mp_mytask, node);
+    if (task->req == req)
+      return task;
+  }
+  return NULL;
+}
+
+bool mp_mystream_resume(mp_mysession *ses)
+{
+  for (mp_list *node = ses->cursors.next; node != &ses->cursors; node = node->next) {
+    mp_mytask *task = mp_container_of(node, mp_mytask, node);
+    if (task->standing)
+      continue;
+    mp_list_remove(node);
+    ses->task = task;
+    ses->asked_n = 0;
+    if (task->stopping)
+      mp_mytask_give_up(ses);
+    else
+      fetch(ses);
+    return true;
+  }
+  return false;
 }
 
 /* ---- one result after the other ---- */
@@ -221,6 +259,7 @@ void mp_mystream_begin(mp_mysession *ses)
   }
   task->had_rows = true;
   task->seen_n = 0;
+  task->on_cursor = task->statement->stmt->cursor_exists != 0;
   if (!set_columns(ses)) { /* the library would write to where nothing is */
     mp_mytask_fail(task, MP_E_OUT_OF_MEMORY, "out of memory");
     mp_mysession_lose(ses, &task->req->error);

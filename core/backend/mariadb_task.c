@@ -72,6 +72,8 @@ void mp_mytask_count(mp_mysession *ses, size_t bytes)
 
 bool mp_mytask_is_full(const mp_mytask *task)
 {
+  if (task->req->cursor && !task->on_cursor)
+    return false; /* the library has few rows, and all of them: the connection is free when they are read */
   return mp_op_streams(task->req->op) && !task->stopping && task->rows != NULL &&
          mp_myrows_n(task->rows) >= mp_mytask_room(task);
 }
@@ -86,6 +88,10 @@ bool mp_mytask_deliver(mp_mysession *ses)
   req->result = mp_myrows_result(task->rows);
   task->rows = NULL;
   task->standing = true;
+  if (req->cursor) {
+    ses->task = NULL;
+    mp_list_push_back(&ses->cursors, &task->node);
+  }
   req->on_chunk(req);
   return true;
 }
@@ -106,6 +112,8 @@ static void let_go(mp_mysession *ses, mp_mytask *task)
   task->statement = NULL;
   if (statement != NULL) {
     statement->used = false;
+    if (statement->text.cursor && statement->prepared && !task->req->no_cache)
+      mp_mycache_keep(&ses->cache, statement);
     if (!statement->cached && mp_list_empty(&statement->text.node))
       mp_mycache_bury(&ses->cache, statement);
   }
@@ -186,19 +194,27 @@ void mp_mytask_end(mp_mysession *ses)
   mp_mytask_answer(ses);
 }
 
+static void answer_task(mp_mysession *ses, const mp_error *why)
+{
+  mp_mytask *task = ses->task;
+  mp_request *req = task->req;
+  if (!task->failed || req->error.verdict != MP_DESTROY) {
+    task->failed = true;
+    mp_error_copy(&req->error, req->arena, why);
+    req->error.sent = task->sent;
+    req->error.verdict = MP_DESTROY;
+  }
+  mp_mytask_answer(ses);
+}
+
 void mp_mysession_answer_all(mp_mysession *ses, const mp_error *why)
 {
   mp_list *node;
-  if (ses->task != NULL) {
-    mp_mytask *task = ses->task;
-    mp_request *req = task->req;
-    if (!task->failed || req->error.verdict != MP_DESTROY) {
-      task->failed = true;
-      mp_error_copy(&req->error, req->arena, why);
-      req->error.sent = task->sent;
-      req->error.verdict = MP_DESTROY;
-    }
-    mp_mytask_answer(ses);
+  if (ses->task != NULL)
+    answer_task(ses, why);
+  while ((node = mp_list_pop_front(&ses->cursors)) != NULL) {
+    ses->task = mp_container_of(node, mp_mytask, node);
+    answer_task(ses, why);
   }
   while ((node = mp_list_pop_front(&ses->waiting)) != NULL) {
     mp_request *req = mp_container_of(node, mp_request, node);

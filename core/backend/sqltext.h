@@ -7,6 +7,7 @@
 typedef struct mp_sqltext {
   mp_list node;
   uint64_t hash;
+  bool cursor; /* as the request that it was prepared for */
   size_t len;
   const char *s;
 } mp_sqltext;

@@ -68,7 +68,7 @@ static mp_access access_at(lua_State *L, int idx)
 
 /* What a statement may be told beside its parameters. */
 typedef struct options {
-  bool own, no_cache;
+  bool own, no_cache, cursor;
   uint64_t timeout_ns;
   size_t max_rows, max_bytes, chunk, rows_before;
   int kinds; /* place of the array of kinds on the stack, 0: none */
@@ -88,6 +88,8 @@ static void read_option(lua_State *L, options *o, int room)
     o->own = lua_toboolean(L, -1);
   } else if (strcmp(name, "no_cache") == 0) {
     o->no_cache = lua_toboolean(L, -1);
+  } else if (strcmp(name, "cursor") == 0) {
+    o->cursor = lua_toboolean(L, -1);
   } else if (strcmp(name, "max_rows") == 0) {
     o->max_rows = count_of(L, -1);
   } else if (strcmp(name, "max_bytes") == 0) {
@@ -133,6 +135,7 @@ static void apply(mp_request *req, const options *o)
   req->max_rows = o->max_rows;
   req->max_bytes = o->max_bytes;
   req->chunk_rows = o->chunk;
+  req->cursor = o->cursor;
   req->rows_before = o->rows_before;
 }
 

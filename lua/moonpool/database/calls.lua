@@ -12,20 +12,15 @@ local stream = require "moonpool.database.stream"
 
 local calls = {}
 
-local CHUNK = 1000 -- rows that a stream inside a transaction fetches at once
-
 -- What the loop over rows runs on, with the database's codecs.
 local function open_stream(database, lease, found, params, n, way)
   local rows = core.rows
-  local _, frame
   if database.codecs then
     params, rows = codec.stream(database, lease, found.sql, params, n)
   end
-  if lease == nil and found.selects and (database.dialect == "postgres" or database.dialect == "mariadb") then
-    _, frame = statement.place(database, found.access)
-  end
-  if frame then -- in a transaction: the loop's body, or leaving it early, would end that
-    return stream.loop(cursor.open(database, frame, found.sql, params, n, database.query_options, CHUNK, rows))
+  if lease == nil and found.selects then
+    return stream.loop(cursor.open(database, found.sql, found.access, params, n, database.query_options, nil, rows,
+      nil, way))
   end
   return stream.loop(stream.open(database, lease, found.sql, found.access, params, n, database.query_options, rows,
     nil, nil, nil, way))

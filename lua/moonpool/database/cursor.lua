@@ -1,16 +1,19 @@
--- Rows that come while they are read, by a cursor of the task's transaction: for servers whose connection can do nothing
+-- Rows that come while they are read within a transaction, by a cursor: for servers whose connection can do nothing
 -- else while it streams. A chunk is fetched when it is wanted, and in between the loop's body runs statements.
--- A cursor ends with its transaction, or with the savepoint that it was declared in. MariaDB has no cursors in its SQL: there
--- all rows are read first, so that within a transaction the memory grows with the result.
+-- A cursor ends with its transaction, or with the savepoint that it was declared in. PostgreSQL's is declared and fetched
+-- by statements; MariaDB's is a matter of the protocol, so that there a stream of the core's does it.
 
 local core = require "moonpool.core"
 local errors = require "moonpool.errors"
 local holding = require "moonpool.database.holding"
 local statement = require "moonpool.database.statement"
+local stream = require "moonpool.database.stream"
 
 local cursor = {}
 
 local run = statement.run
+
+local CHUNK = 1000 -- rows that a stream inside a transaction fetches at once
 
 ---@class moonpool.cursor : moonpool.stream
 local Cursor = { __name = "moonpool stream", __json = "a stream: iterate over it" }
@@ -25,58 +28,17 @@ local function new_name(frame)
   return "mp_cursor_" .. frame.cursors
 end
 
--- Rows that are all there already.
-local Kept = { __name = Cursor.__name, __json = Cursor.__json }
-Kept.__index = Kept
-
-local function keep(database, frame, sql, params, n, options, take, a)
-  local rows = run(database, nil, sql, "read", params, n, options, take, a)
-  return setmetatable({ database = database, frame = frame, task = frame.task, rows = rows, at = 0 }, Kept)
-end
-
-function Kept:__call()
-  if self.ended then
-    return nil
-  end
-  holding.owned(self, "a stream")
-  if self.over or self.frame.over then
-    return errors.raise("stale_handle", self.over and "the stream was closed" or "the transaction of the stream has ended")
-  end
-  local at = self.at + 1
-  local row = self.rows[at]
-  self.rows[at], self.at = nil, at
-  self.ended = row == nil
-  return row
-end
-
---- May be called twice.
---- Raises concurrency in another task than its own.
-function Kept:close()
-  if not self.over then
-    holding.owned(self, "a stream")
-    self.over = true
-  end
-  self.rows = {}
-end
-
-Kept.__close = Kept.close
-
---- Declare one in the task's transaction.
----@param frame moonpool.frame the innermost
----@param options table? of the core's query
----@param chunk integer rows that are fetched at once
----@param take function as for statement.run, with a
----@return moonpool.cursor
---- Raises what running a statement raises.
-function cursor.open(database, frame, sql, params, n, options, chunk, take, a)
-  if database.dialect == "mariadb" then
-    return keep(database, frame, sql, params, n, options, take, a)
-  end
-  local declared, fetched = {}, {}
+local function copy_of(options)
+  local copy = {}
   for name, value in pairs(options or {}) do
-    declared[name] = value
-    fetched[name] = name ~= "kinds" and value or nil
+    copy[name] = value
   end
+  return copy
+end
+
+local function declare(database, frame, sql, params, n, options, chunk, take, a)
+  local declared, fetched = copy_of(options), copy_of(options)
+  fetched.kinds = nil
   declared.no_cache, fetched.no_cache = true, true -- a text that is the same may mean other columns the next time
   local name = new_name(frame)
   run(database, nil, "DECLARE " .. name .. " NO SCROLL CURSOR FOR " .. sql, "read", params, n, declared, core.take)
@@ -84,6 +46,31 @@ function cursor.open(database, frame, sql, params, n, options, chunk, take, a)
     database = database, frame = frame, task = frame.task, name = name, options = fetched,
     fetch = ("FETCH %d FROM %s"):format(chunk, name), chunk = chunk, take = take, a = a, rows = {}, at = 0, count = 0,
   }, Cursor)
+end
+
+--- A stream of a SELECT, by a cursor where the task has a transaction whose connection needs one.
+---@param database table
+---@param options table? of the core's query
+---@param chunk integer? rows that are fetched at once; nil: as many as suit
+---@param take function as for statement.run, with a
+---@param way "stream"|"copy_out"|nil how, where it needs no cursor
+---@return moonpool.stream
+--- Raises what running a statement raises.
+function cursor.open(database, sql, access, params, n, options, chunk, take, a, way)
+  local _, frame
+  if database.dialect ~= "sqlite" then
+    _, frame = statement.place(database, access)
+  end
+  if frame and database.dialect == "postgres" then
+    return declare(database, frame, sql, params, n, options, chunk or CHUNK, take, a)
+  elseif frame then
+    options = copy_of(options)
+    options.cursor, options.chunk = true, chunk or CHUNK
+  elseif chunk then
+    options = copy_of(options)
+    options.chunk = chunk
+  end
+  return stream.open(database, nil, sql, access, params, n, options, take, a, nil, nil, way)
 end
 
 -- Where the transaction has failed, or the savepoint is gone, there is nothing to close.

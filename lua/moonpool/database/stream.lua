@@ -120,7 +120,7 @@ end
 
 -- The next chunk's first row; nil at the end.
 local function advance(self)
-  local parts = self.parts
+  local parts, options = self.parts, self.request.options
   if parts.over then
     if self.ended then
       return nil
@@ -128,6 +128,9 @@ local function advance(self)
     return errors.raise("stale_handle", "the stream was closed")
   end
   holding.owned(self, "a stream")
+  if parts.frame and parts.frame.over and options and options.cursor then
+    return errors.raise("stale_handle", "the transaction of the stream has ended")
+  end
   if self.asked then
     core.more(parts.op)
   end

@@ -30,7 +30,6 @@
 --   follow_key(w, table, column, slot)   optional: what makes the database give greater keys than the one in slot, where
 --                      it does not see by itself that a program gave one
 --   table_options      the end of CREATE TABLE
---   needs_cursor       whether a connection can do nothing else while it streams
 --   explain(sql, analyze)  optional: the statement that asks how; explained(rows): its answer as text
 --   most_parameters    of one statement
 --   insert_arrays(w, slots, ordered)   optional: what INSERT writes, from one array for each column; ordered: keys are made in

@@ -225,7 +225,6 @@ return common.dialect {
     enum = "varchar(255)" .. TEXT,
   },
 
-  needs_cursor = true,
   commits_tables = true,
   names_constraints = true,
 

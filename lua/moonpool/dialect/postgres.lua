@@ -249,7 +249,6 @@ dialect = common.dialect {
   },
 
   drops_together = true,
-  needs_cursor = true,
   cuts_names = true,
 
   -- There is no IF NOT EXISTS for constraints.

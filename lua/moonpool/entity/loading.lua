@@ -8,7 +8,6 @@ local object = require "moonpool.entity.object"
 local registry = require "moonpool.database.registry"
 local state = require "moonpool.entity.state"
 local statement = require "moonpool.database.statement"
-local stream = require "moonpool.database.stream"
 
 local loading = {}
 
@@ -165,20 +164,7 @@ function loading.stream(class, database, other, st, params, n, chunk)
       return objects, problem
     end
   end
-  local frame
-  if loading.dialect_of(database).needs_cursor then
-    local _
-    _, frame = statement.place(database, st.access)
-  end
-  if frame then
-    return cursor.open(database, frame, st.sql, params, n, options_of(database, st), chunk, take, st.plan)
-  end
-  local options = {}
-  for name, value in pairs(options_of(database, st)) do
-    options[name] = value
-  end
-  options.chunk = chunk
-  return stream.open(database, nil, st.sql, st.access, params, n, options, take, st.plan)
+  return cursor.open(database, st.sql, st.access, params, n, options_of(database, st), chunk, take, st.plan)
 end
 
 return loading
