@@ -190,7 +190,7 @@ bool mp_mystream_resume(mp_mysession *ses)
     if (task->stopping)
       mp_mytask_give_up(ses);
     else
-      fetch(ses);
+      mp_mystream_on(ses);
     return true;
   }
   return false;
