@@ -8,6 +8,7 @@ local field = require "moonpool.field"
 local registry = require "moonpool.database.registry"
 local entity = require "moonpool.entity.entity"
 local atomic = require "moonpool.atomic.atomic"
+local session = require "moonpool.session.session"
 
 require "moonpool.entity.reflected"
 
@@ -34,6 +35,9 @@ mp.subquery, mp.over, mp.raw = tree.subquery, tree.over, tree.raw
 -- transactions
 mp.atomic, mp.on_commit = atomic.atomic, atomic.on_commit
 
+-- sessions
+mp.session = session.session
+
 -- values
 mp.null, mp.array, mp.blob, mp.decimal = core.null, core.array, core.blob, core.decimal
 mp.date, mp.time, mp.datetime, mp.interval = core.date, core.time, core.datetime, core.interval
@@ -46,23 +50,13 @@ mp.is = errors.is
 
 -- Of the contract, but not built yet: each says so when it is called.
 local LATER = {
-  "prefetch", "attach", "schema", "env", "on_shutdown", "progress", "session",
+  "prefetch", "attach", "schema", "env", "on_shutdown", "progress",
 }
 for _, name in ipairs(LATER) do
   mp[name] = function()
     return errors.raise("unsupported", "mp." .. name .. " is not built yet")
   end
 end
-mp.session = setmetatable({}, {
-  __call = function()
-    return errors.raise("unsupported", "mp.session is not built yet")
-  end,
-  __index = function(_, name)
-    return function()
-      return errors.raise("unsupported", "mp.session." .. tostring(name) .. " is not built yet")
-    end
-  end,
-})
 mp.testing = setmetatable({}, {
   __index = function(_, name)
     return function()

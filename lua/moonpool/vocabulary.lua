@@ -12,6 +12,10 @@ end
 -- What an object answers to besides its fields; a field of that name would hide it.
 vocabulary.object_methods = set "save delete refresh is_dirty dirty_fields to_table"
 
+--- The methods of every session (api.md section 7).
+vocabulary.session_methods = set [[add add_all delete get flush commit rollback refresh expunge begin_nested is_dirty execute
+  scalars close]]
+
 vocabulary.hooks = set "before_insert after_insert before_update after_update before_delete after_delete after_load"
 
 vocabulary.shape_methods = set [[filter exclude order_by reverse limit offset slice distinct only defer

@@ -6,26 +6,17 @@ local database_of = require "moonpool.database.database"
 local errors = require "moonpool.errors"
 local handle = require "moonpool.atomic.handle"
 local registry = require "moonpool.database.registry"
+local runtime = require "moonpool.runtime"
 local transaction = require "moonpool.database.transaction"
 local vocabulary = require "moonpool.vocabulary"
 
 local atomic = {}
 
-local levels = { ["read committed"] = true, ["repeatable read"] = true, serializable = true }
-
 local function bad(message)
   return errors.raise("bad_argument", message)
 end
 
-local checks = {}
-
-function checks.isolation(level)
-  local plain = type(level) == "string" and level:lower():gsub("_", " ")
-  if not levels[plain] then
-    bad("isolation is \"read committed\", \"repeatable read\" or \"serializable\", not " .. vocabulary.quoted(level))
-  end
-  return plain
-end
+local checks = { isolation = block.checks.isolation, retry = block.checks.retry }
 
 local function flag(name)
   return function(value)
@@ -39,13 +30,6 @@ end
 checks.read_only = flag "read_only"
 checks.durable = flag "durable"
 checks.deferrable = flag "deferrable"
-
-function checks.retry(times)
-  if type(times) ~= "number" or times < 0 or times % 1 ~= 0 then
-    bad("retry is how many times more the block may run: a whole number, not " .. vocabulary.quoted(times))
-  end
-  return times > 0 and times or nil
-end
 
 checks.database = registry.db
 
@@ -128,7 +112,10 @@ function atomic.on_commit(fn)
     return bad("mp.on_commit takes a function, not a " .. type(fn))
   end
   local frame = transaction.current()
-  if frame == nil then
+  local session = runtime.current().session
+  if frame == nil and session then
+    session:on_commit(fn)
+  elseif frame == nil then
     fn()
   else
     frame.committed = frame.committed or {}

@@ -5,6 +5,7 @@ local errors = require "moonpool.errors"
 local handle = require "moonpool.atomic.handle"
 local runtime = require "moonpool.runtime"
 local transaction = require "moonpool.database.transaction"
+local vocabulary = require "moonpool.vocabulary"
 
 local block = {}
 
@@ -12,6 +13,31 @@ local unpack = unpack or table.unpack
 local pcall, error = pcall, error
 
 local FIRST_PAUSE, LONGEST_PAUSE = 0.01, 1 -- seconds
+
+-- ---- options that sessions have too ----
+
+local levels = { ["read committed"] = true, ["repeatable read"] = true, serializable = true }
+
+block.checks = {}
+
+function block.checks.isolation(level)
+  local plain = type(level) == "string" and level:lower():gsub("_", " ")
+  if not levels[plain] then
+    errors.raise("bad_argument", "isolation is \"read committed\", \"repeatable read\" or \"serializable\", not "
+      .. vocabulary.quoted(level))
+  end
+  return plain
+end
+
+function block.checks.retry(times)
+  if type(times) ~= "number" or times < 0 or times % 1 ~= 0 then
+    errors.raise("bad_argument", "retry is how many times more the block may run: a whole number, not "
+      .. vocabulary.quoted(times))
+  end
+  return times > 0 and times or nil
+end
+
+-- ---- running ----
 
 -- The function has ended: commit, or undo and pass on why.
 local function finish(frame, ok, ...)
@@ -62,15 +88,21 @@ local function gather(ok, ...)
   return ok, { n = select("#", ...), ... }
 end
 
-local function run_with_retry(database, options, fn, with_tx, ...)
-  for attempt = 1, options.retry + 1 do
+--- Run fn(progress, ...), and again when it failed with what another try may help, up to `times` times more. Once
+--- progress.frame is kept (committed) it is not run again.
+---@param times integer
+---@param fn fun(progress: table, ...): any
+---@return any ... what fn returns
+--- Raises what fn raised last.
+function block.with_retry(times, fn, ...)
+  for attempt = 1, times + 1 do
     local progress = {}
-    local ok, values = gather(pcall(run_once, progress, database, options, fn, with_tx, ...))
+    local ok, values = gather(pcall(fn, progress, ...))
     if ok then
       return unpack(values, 1, values.n)
     end
     local err = values[1]
-    if attempt > options.retry or progress.frame and progress.frame.kept or not may_help(err) then
+    if attempt > times or progress.frame and progress.frame.kept or not may_help(err) then
       return error(err, 0)
     end
     -- half of it is chance: those that met should not meet again
@@ -88,7 +120,7 @@ end
 --- Raises what fn raises and what beginning and committing can raise.
 function block.run(database, options, fn, with_tx, ...)
   if options and options.retry and not transaction.current(database) then
-    return run_with_retry(database, options, fn, with_tx, ...)
+    return block.with_retry(options.retry, run_once, database, options, fn, with_tx, ...)
   end
   return run_once(nil, database, options, fn, with_tx, ...)
 end

@@ -59,7 +59,7 @@ end
 function cursor.open(database, sql, access, params, n, options, chunk, take, a, way)
   local _, frame
   if database.dialect ~= "sqlite" then
-    _, frame = statement.place(database, access)
+    _, frame = statement.place(database, access, options and options.reads)
   end
   if frame and database.dialect == "postgres" then
     return declare(database, frame, sql, params, n, options, chunk or CHUNK, take, a)

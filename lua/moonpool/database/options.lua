@@ -48,6 +48,20 @@ takes["function"] = function(value)
   return type(value) == "function" and value or nil, "a function"
 end
 
+-- A copy: what is added to the table later was not checked.
+function takes.methods(value)
+  local copy = {}
+  for name, method in pairs(type(value) == "table" and value or {}) do
+    local own = type(name) == "string" and not vocabulary.session_methods[name]
+    if not own or type(method) ~= "function" then
+      return nil, type(name) == "string" and not own
+        and "methods of your own: " .. name .. " is one that every session has" or "a table of functions by name"
+    end
+    copy[name] = method
+  end
+  return type(value) == "table" and copy or nil, "a table of functions by name"
+end
+
 function takes.secret(value)
   if type(value) == "function" then
     return value
@@ -128,7 +142,7 @@ local known = {
   router = {
     unsupported = "routing between databases is not built yet: name one with using(...) or the entity's option database",
   },
-  session_methods = { unsupported = "sessions are not built yet" },
+  session_methods = { "methods" },
 }
 
 local dialects = { mysql = "mariadb", postgresql = "postgres", sqlite3 = "sqlite" }

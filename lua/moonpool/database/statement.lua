@@ -26,8 +26,13 @@ local function fail(database, sql, problem)
   return err
 end
 
--- The connection that a statement of this task belongs to; nil: any of the pool.
-local function place_of(database, task, access)
+-- The connection that a statement of this task belongs to; nil: any of the pool. reads: the tables whose rows it sees; nil
+-- where nobody knows.
+local function place_of(database, task, access, reads)
+  local session = task.session
+  if session then
+    session:arrive(database, reads)
+  end
   local held = task.locals[database]
   if held then
     local frame = held.frame
@@ -150,8 +155,8 @@ function statement.run(database, lease, sql, access, params, n, options, take, a
   local frame
   if not lease then
     local task = current()
-    if task.locals[database] or task.branch_of then
-      lease, frame = place_of(database, task, access)
+    if task.locals[database] or task.branch_of or task.session then
+      lease, frame = place_of(database, task, access, options and options.reads)
     end
   end
   if database.observers then
@@ -182,7 +187,7 @@ end
 function statement.many(database, lease, sql, values, n, rows, from, options, way, take, a)
   local frame
   if not lease then
-    lease, frame = place_of(database, current(), "write")
+    lease, frame = place_of(database, current(), "write", options and options.reads)
   end
   local record = database.observers and event.start(database, sql, n)
   local op = lease[way or "many"](lease, sql, values, n, rows, from, options)
@@ -209,9 +214,10 @@ function statement.many(database, lease, sql, values, n, rows, from, options, wa
 end
 
 --- Where a statement of the calling task goes now: a lease, or nil for the pool.
+---@param reads table<string, true>? the tables whose rows it sees; nil where nobody knows
 ---@return userdata? lease, table? frame
-function statement.place(database, access)
-  return place_of(database, current(), access)
+function statement.place(database, access, reads)
+  return place_of(database, current(), access, reads)
 end
 
 statement.fail = fail

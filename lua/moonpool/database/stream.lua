@@ -64,7 +64,7 @@ function stream.open(database, lease, sql, access, params, n, options, decode, a
   local task = current()
   local parts = setmetatable({ lease = lease }, Parts)
   if not lease then
-    parts.lease, parts.frame = statement.place(database, access)
+    parts.lease, parts.frame = statement.place(database, access, options and options.reads)
   end
   local own = parts.lease == nil
   parts.lease = parts.lease or holding.acquire(database, access or "read")

@@ -28,6 +28,7 @@ local weak_keys = { __mode = "k" }
 ---@field block boolean? a function runs inside; it ends the frame
 ---@field kept boolean? the transaction is committed: whatever fails now, it stays so
 ---@field savepoint boolean? made by tx:savepoint()
+---@field session table? the session that the frame is inside of, when it is a savepoint there
 ---@field before table<table, any>? objects written here, and how they were
 ---@field committed function[]? hooks for after the commit
 ---@field undone function[]? hooks for after a rollback
@@ -111,6 +112,10 @@ end
 function transaction.begin(database, options)
   local task = runtime.current()
   local locals = task.locals
+  local session = task.session
+  if session then
+    session:before_frame(database)
+  end
   local held = locals[database]
   local frame, problem, record
   if held and held.frame then
@@ -142,6 +147,9 @@ function transaction.begin(database, options)
     held = holding.open(database, task)
   end
   held.frame = frame
+  if session then
+    session:begun(frame)
+  end
   frame.outside = locals[LATEST]
   locals[LATEST] = frame
   if record then
@@ -249,6 +257,9 @@ function transaction.rollback(frame)
   end
   leave(frame)
   restore_objects(frame)
+  if frame.session then
+    frame.session:undone(frame)
+  end
   run_hooks(frame, record, frame.undone)
   return problem
 end
@@ -278,6 +289,13 @@ function transaction.commit(frame)
   holding.owned(frame, "a transaction")
   if frame.over then
     return errors.raise("stale_handle", "the transaction was rolled back when its task ended")
+  end
+  if frame.session then
+    local ok, err = pcall(frame.session.before_release, frame.session, frame)
+    if not ok then
+      transaction.rollback(frame)
+      return error(err, 0)
+    end
   end
   local lost = unwind_to(frame, transaction.commit)
   if lost then
@@ -369,14 +387,24 @@ function transaction.note(frame, object, was)
   end
 end
 
---- The innermost frame of the calling task on a database, or on any.
+--- The innermost frame of the calling task on a database, or on any. Inside a session there always is one.
 ---@return moonpool.frame?
 function transaction.current(database)
-  local locals = runtime.current().locals
+  local task = runtime.current()
+  local locals = task.locals
   if database == nil then
     return locals[LATEST]
+  elseif task.session then
+    task.session:enter(database)
   end
   local held = locals[database]
+  return held and held.frame
+end
+
+--- The innermost frame that the calling task has on a database now; nothing is begun for the question.
+---@return moonpool.frame?
+function transaction.innermost(database)
+  local held = runtime.current().locals[database]
   return held and held.frame
 end
 

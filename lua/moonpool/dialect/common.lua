@@ -26,6 +26,7 @@
 --   commits_tables     whether CREATE TABLE and the like commit the transaction
 --   cuts_names         whether it calls constraints by itself, and cuts those names that are too long
 --   names_constraints  whether constraints have to be given the names that the others' have by themselves
+--   same               the operator that finds NULL equal to NULL, with spaces
 --   tells_key          whether the answer to an INSERT of one row has the key that was generated
 --   follow_key(w, table, column, slot)   optional: what makes the database give greater keys than the one in slot, where
 --                      it does not see by itself that a program gave one

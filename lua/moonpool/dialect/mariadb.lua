@@ -241,6 +241,7 @@ return common.dialect {
   lacks_set_default = true,
 
   generated_key = "bigint AUTO_INCREMENT PRIMARY KEY",
+  same = " <=> ",
   tells_key = true,
 
   table_options = " ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin",

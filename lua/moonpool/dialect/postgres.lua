@@ -273,6 +273,7 @@ dialect = common.dialect {
   table_options = "",
   default_row = "DEFAULT VALUES",
   most_parameters = 65535,
+  same = " IS NOT DISTINCT FROM ",
 
   -- Rows as one array for each column. A key that the server makes comes in the order of the rows, and so back, only where
   -- they are sorted: defaults are made behind ORDER BY.

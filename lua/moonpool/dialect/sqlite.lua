@@ -222,6 +222,7 @@ return common.dialect {
   -- AUTOINCREMENT: without it the key of a deleted last row is given again, to another row than the
   -- one that links, logs and objects still mean. The other databases never do that.
   generated_key = "INTEGER PRIMARY KEY AUTOINCREMENT",
+  same = " IS ",
   tells_key = true,
 
   table_options = "",

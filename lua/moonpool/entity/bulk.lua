@@ -304,6 +304,18 @@ local function many(class, database, some, conflict, options, progress)
   return ignored and count_upserts(database, some, conflict, ignored) or affected
 end
 
+--- Insert objects that are new, in order, inside the transaction that there is. They are checked here; their hooks are the
+--- caller's.
+--- Raises validation, integrity and the other errors of a statement.
+function bulk.insert(class, database, objects)
+  local groups = {}
+  read_rows(class, objects, true, groups, {}, {})
+  for _, some in ipairs(groups) do
+    insert_group(class, database, nil, some, {}, function() end)
+    inserting.follow_key(class, database, validation.columns(class, some.omitted), some.params, some.n)
+  end
+end
+
 --- Insert many rows, all or nothing.
 ---@param q table the query set of all rows
 ---@param rows table[] tables of values, or objects that are not saved
@@ -318,6 +330,7 @@ function bulk.create(q, rows, options)
   if type(rows) ~= "table" then
     return bad("bulk_create takes an array of rows, not " .. vocabulary.quoted(rows))
   end
+  state.write_next(nil, rows)
   local groups, objects = group(class, rows, options.returning ~= false)
   local done, total, count = 0, #rows, 0
   local function progress(n)

@@ -20,6 +20,7 @@ function deleting.delete(self, class, database)
   if state.is_new(self) then
     return errors.raise("bad_argument", tostring(self) .. " is not in the database: there is nothing to delete")
   end
+  state.write_next(self)
   hooks.run(class, self, "before_delete")
   local params = {}
   local n = updating.key_values(self, params, 0)

@@ -12,7 +12,9 @@ local query = require "moonpool.sql.query"
 local query_set = require "moonpool.entity.query"
 local raw = require "moonpool.entity.raw"
 local relation = require "moonpool.entity.relation"
+local runtime = require "moonpool.runtime"
 local schema = require "moonpool.entity.schema"
+local state = require "moonpool.entity.state"
 local statement = require "moonpool.database.statement"
 local tree = require "moonpool.tree"
 local vocabulary = require "moonpool.vocabulary"
@@ -153,7 +155,12 @@ local function metatable_of(class)
   end
 
   function meta.__call(_, values)
-    return class.root:build(values)
+    local made = class.root:build(values)
+    local session = runtime.current().session
+    if session then
+      session:schedule(made)
+    end
+    return made
   end
 
   function meta.__tostring()
@@ -274,6 +281,10 @@ field.set_key_of(function(value, relation_field)
     return nil, "takes an object with a key of one column, not " .. model.name
   end
   local key = rawget(value, model.key[1].attribute)
+  if key == nil then
+    state.write_scheduled(value)
+    key = rawget(value, model.key[1].attribute)
+  end
   if key == nil then
     return nil, "takes an object that is saved: this " .. model.name .. " has no key yet"
   end

@@ -110,6 +110,7 @@ end
 ---@return table self
 --- Raises validation, integrity and the other errors of a statement.
 function inserting.insert(self, class, database, other)
+  state.write_next(self)
   hooks.run(class, self, "before_insert")
   validation.settle_relations(self, class)
   return insert_values(self, class, database, other, validation.values(self, class, {}, 0))
@@ -120,6 +121,7 @@ end
 --- Raises like insert.
 function inserting.create(class, values, database, other)
   local self = {}
+  state.write_next(self)
   local params, n, omitted = validation.read(class, values, self, {}, 0)
   if params == nil then
     return inserting.insert(building.build(class, values, false), class, database, other)

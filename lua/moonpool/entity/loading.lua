@@ -6,12 +6,13 @@ local cursor = require "moonpool.database.cursor"
 local dialect = require "moonpool.dialect"
 local object = require "moonpool.entity.object"
 local registry = require "moonpool.database.registry"
+local runtime = require "moonpool.runtime"
 local state = require "moonpool.entity.state"
 local statement = require "moonpool.database.statement"
 
 local loading = {}
 
-local core_objects, run = core.objects, statement.run
+local core_objects, run, current = core.objects, statement.run, runtime.current
 local originals = state.originals
 
 --- The database of an entity, unless something else was said with using().
@@ -93,13 +94,18 @@ function loading.plan(class, plan)
   return plan
 end
 
-local function loaded(class, batch, objects)
+-- In a session the objects that it knows already take the place of those that were made of their rows.
+local function loaded(class, database, batch, objects)
+  local session, fresh = current().session, objects
+  if session then
+    fresh = session:identify(class, database, objects)
+  end
   if batch and objects[2] ~= nil then
     state.fill_batch(class, batch, objects)
   end
   local hook = rawget(class.entity, "after_load")
   if hook then
-    for _, one in ipairs(objects) do
+    for _, one in ipairs(fresh) do
       hook(one)
     end
   end
@@ -116,7 +122,7 @@ function loading.objects(class, database, other, st, params, n)
   local batch = state.new_batch(class, other)
   local objects = run(database, nil, st.sql, st.access, params, n, options_of(database, st), core.objects, plan,
     originals, batch)
-  loaded(class, batch, objects)
+  loaded(class, database, batch, objects)
   return objects
 end
 
@@ -129,7 +135,12 @@ function loading.one(class, database, other, st, params, n)
   end
   local batch = other and state.new_batch(class, other)
   local options = database.query_options and options_of(database, st) or st.options
-  local one = run(database, nil, st.sql, "read", params, n, options, core_objects, plan, originals, batch)[1]
+  local objects = run(database, nil, st.sql, "read", params, n, options, core_objects, plan, originals, batch)
+  local one = objects[1]
+  if one and current().session then
+    loaded(class, database, batch, objects)
+    return objects[1]
+  end
   local hook = one and rawget(class.entity, "after_load")
   if hook then
     hook(one)
@@ -159,7 +170,7 @@ function loading.stream(class, database, other, st, params, n, chunk)
       local batch = state.new_batch(class, other)
       local objects, problem = core.objects(op, plan, originals, batch)
       if objects then
-        loaded(class, batch, objects)
+        loaded(class, database, batch, objects)
       end
       return objects, problem
     end

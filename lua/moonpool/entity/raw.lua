@@ -5,6 +5,7 @@ local core = require "moonpool.core"
 local errors = require "moonpool.errors"
 local loading = require "moonpool.entity.loading"
 local placeholder = require "moonpool.database.placeholder"
+local runtime = require "moonpool.runtime"
 local state = require "moonpool.entity.state"
 local statement = require "moonpool.database.statement"
 
@@ -70,6 +71,10 @@ function raw.objects(class, sql, ...)
     end
     objects[at] = setmetatable(one, plan.meta)
     state.written(one, plan, batch)
+  end
+  local session = runtime.current().session
+  if session then
+    session:identify(class, database, objects)
   end
   if batch then
     state.fill_batch(class, batch, objects)

@@ -105,6 +105,10 @@ function relation.to_many(object, inverse)
   local field = inverse.field
   local key = rawget(object, field:key_field().attribute)
   if key == nil then
+    state.write_scheduled(object)
+    key = rawget(object, field:key_field().attribute)
+  end
+  if key == nil then
     return errors.raise("bad_argument", getmetatable(object).class.name .. " has no " .. inverse.name
       .. " before it is saved: it has no key yet")
   end

@@ -10,7 +10,7 @@ local updating = require "moonpool.entity.updating"
 
 local rereading = {}
 
-local rawset, ipairs = rawset, ipairs
+local getmetatable, rawset, ipairs = getmetatable, rawset, ipairs
 local run = statement.run
 
 --- Read the row again; what was changed and not saved is gone.
@@ -19,6 +19,7 @@ function rereading.refresh(self, class, database)
   if state.is_new(self) then
     return errors.raise("bad_argument", tostring(self) .. " is not in the database: there is nothing to read")
   end
+  state.original(self):restore(self, getmetatable(self).plan) -- a session has nothing of it to write first
   local params = {}
   local n = updating.key_values(self, params, 0)
   local st = row.get(class.model, loading.dialect_of(database))

@@ -3,6 +3,7 @@
 -- when they go.
 
 local core = require "moonpool.core"
+local runtime = require "moonpool.runtime"
 local transaction = require "moonpool.database.transaction"
 
 local state = {}
@@ -72,6 +73,10 @@ end
 --- The database holds now what the object has.
 function state.written(object, plan, batch)
   originals[object] = core.original(object, plan, batch)
+  local session = runtime.current().session
+  if session then
+    session:noted(object)
+  end
 end
 
 --- The database holds these values; the object may have others.
@@ -82,6 +87,10 @@ end
 --- The row is gone.
 function state.deleted(object)
   originals[object] = nil
+  local session = runtime.current().session
+  if session then
+    session:noted(object)
+  end
 end
 
 -- ---- relations ----
@@ -124,6 +133,24 @@ end
 
 local NEW = {} -- it was new, with the key it has
 local KEYLESS = {} -- it was new, its key was made by the database
+
+--- The task is about to write the object by itself. In a session what is scheduled is written before; the object is not
+--- scheduled any more.
+---@param objects table[]? several of them, among values that are none
+function state.write_next(object, objects)
+  local session = runtime.current().session
+  if session then
+    session:before_write(objects or { object })
+  end
+end
+
+--- The object's key is wanted: in a session that writes it later it is written now.
+function state.write_scheduled(object)
+  local session = runtime.current().session
+  if session then
+    session:write_scheduled(object)
+  end
+end
 
 --- The task is about to write the object to that database: remember how it was, in case that is undone.
 function state.note(object, database)

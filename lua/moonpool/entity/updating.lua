@@ -12,11 +12,13 @@ local validation = require "moonpool.entity.validation"
 
 local updating = {}
 
-local rawget, rawset, ipairs = rawget, rawset, ipairs
+local rawget, rawset, ipairs, pairs = rawget, rawset, ipairs, pairs
 local run = statement.run
 
--- The fields whose value is another one than the database's, in order of declaration.
-local function changed_fields(self, meta)
+--- The fields whose value is another one than the database's, in order of declaration; nil: none.
+---@return table[]?
+function updating.changed_fields(self)
+  local meta = getmetatable(self)
   local places = state.original(self):changed(self, meta.plan)
   if places == nil then
     return nil
@@ -31,6 +33,16 @@ local function changed_fields(self, meta)
   return fields[1] and fields or nil
 end
 
+--- Whether a relation was given an object that had no key then: the key is still to be taken over.
+function updating.has_pending(self, class)
+  for name in pairs(class.model.relations) do
+    if state.pending(self, name) then
+      return true
+    end
+  end
+  return false
+end
+
 --- The names of the fields that differ from the database.
 ---@return string[]
 function updating.dirty_fields(self)
@@ -43,7 +55,7 @@ function updating.dirty_fields(self)
       end
     end
   else
-    for place, field in ipairs(changed_fields(self, meta) or {}) do
+    for place, field in ipairs(updating.changed_fields(self) or {}) do
       names[place] = field.name
     end
   end
@@ -124,16 +136,17 @@ end
 ---@param only string[]? of these fields
 --- Raises validation, stale, integrity and the other errors of a statement.
 function updating.update(self, class, database, only)
+  state.write_next(self)
   validation.settle_relations(self, class)
   local meta = getmetatable(self)
-  local fields = changed_fields(self, meta)
+  local fields = updating.changed_fields(self)
   if fields == nil then
     return self
   end
   if rawget(class.entity, "before_update") then
     hooks.run(class, self, "before_update")
     validation.settle_relations(self, class)
-    fields = changed_fields(self, meta)
+    fields = updating.changed_fields(self)
   end
   if fields and only then
     fields = chosen(class, fields, only)

@@ -33,7 +33,8 @@ local function new_context(number)
     interrupted = false, -- woken by being cancelled
     cleanup = false, -- what it is waiting for cannot be cancelled
     scope = nil, -- the innermost mp.timeout or mp.shield
-    locals = {}, -- what other modules keep for each context: transactions, sessions
+    locals = {}, -- what other modules keep for each context: transactions
+    session = false, -- the session that the context is in (moonpool.session)
     holds = nil, -- key -> how often (holders.lua)
   }
 end

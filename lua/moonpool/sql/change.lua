@@ -52,7 +52,7 @@ end
 local function compile_delete(q, dialect)
   local target, select = target_of(q, dialect)
   local w = known.writer(dialect, select.scope, true)
-  w:say("DELETE FROM "):name(q.model.table):where(select.where)
+  w:say("DELETE FROM "):table(q.model):where(select.where)
   if target ~= q then bind_inner(w, q, target.shape.count) end
   return statement.new(w, { access = "write", output = "none", empty = known.is_empty(select) })
 end
@@ -153,7 +153,7 @@ local function compile_update(q, dialect, list, takes)
     errors.raise("unsupported", "an update of " .. q.model.name .. " from another table is not built yet")
   end
   local w = known.writer(dialect, scope, true)
-  w:say("UPDATE "):name(q.model.table):say(" SET ")
+  w:say("UPDATE "):table(q.model):say(" SET ")
   for i, one in ipairs(list) do
     if i > 1 then w:say(", ") end
     w:name(one.field.column):say(" = ")

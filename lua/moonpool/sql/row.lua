@@ -63,7 +63,7 @@ function row.get(model, dialect)
     local w = writer.new(dialect, false)
     w:say("SELECT ")
     write_columns(w, model.fields)
-    w:say(" FROM "):name(model.table)
+    w:say(" FROM "):table(model)
     where_key(w, model)
     return statement.new(w, { access = "read", output = "objects", plan = model.plan, width = #model.fields })
   end)
@@ -175,6 +175,26 @@ function row.update_row(model, dialect, names)
       slot(w, field)
     end
     where_key(w, model)
+    return statement.new(w, { access = "write", output = "none" })
+  end)
+end
+
+--- The same, where the row still holds what is given for the checked columns. Parameters: values, key, and those.
+---@param checked string[]
+function row.update_checked(model, dialect, names, checked)
+  return kept(model, dialect, "update " .. table.concat(names, ",") .. " of " .. table.concat(checked, ","), function()
+    local w = writer.new(dialect, false)
+    w:say("UPDATE "):name(model.table):say(" SET ")
+    for i, field in ipairs(fields_of(model, names)) do
+      if i > 1 then w:say(", ") end
+      w:name(field.column):say(" = ")
+      slot(w, field)
+    end
+    where_key(w, model)
+    for _, field in ipairs(fields_of(model, checked)) do
+      w:say(" AND "):name(field.column):say(dialect.same)
+      slot(w, field)
+    end
     return statement.new(w, { access = "write", output = "none" })
   end)
 end

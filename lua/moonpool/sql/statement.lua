@@ -19,7 +19,7 @@ local MOST_AT_ONCE = 200
 ---@field empty boolean       known to find no row: need not be sent
 ---@field n integer           parameters
 ---@field kinds integer[]     of the parameters
----@field options table       for the core: { own = true, kinds = kinds }
+---@field options table       for the core: { own = true, kinds = kinds }; reads, for sessions: the tables whose rows it sees
 ---@field direct boolean      the parameters are the slots of the query set as they are
 ---@field leading integer     so many parameters from the first on are
 local Statement = {}
@@ -40,7 +40,7 @@ function statement.new(w, fields)
   fields.slots = w.slots
   fields.n = #w.slots
   fields.kinds = kinds
-  fields.options = { own = true, kinds = kinds }
+  fields.options = { own = true, kinds = kinds, reads = w.reads }
   fields.direct = leading == fields.n
   fields.leading = math.min(leading, MOST_AT_ONCE)
   fields.empty = fields.empty or false

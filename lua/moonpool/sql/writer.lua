@@ -16,6 +16,7 @@ local visit = {}
 function writer.new(dialect, qualify, target)
   return setmetatable({
     dialect = dialect, parts = {}, slots = {}, placed = dialect.reuses and {} or nil, qualify = qualify, target = target,
+    reads = {},
   }, Writer)
 end
 
@@ -242,6 +243,12 @@ local function write_equal(w, left, right, on)
   end
 end
 
+--- A table whose rows the statement sees.
+function Writer:table(model)
+  self.reads[model.table] = true
+  return self:name(model.table)
+end
+
 function Writer:from(scope)
   local base = scope.base
   self:say(" FROM ")
@@ -250,11 +257,11 @@ function Writer:from(scope)
     write_rows(self, base.rows)
     self:say(") AS "):name(base.alias)
   else
-    self:name(base.model.table)
+    self:table(base.model)
     if base.alias ~= base.model.table then self:say(" AS "):name(base.alias) end
   end
   for _, joined in ipairs(scope.joins) do
-    self:say(joined.null and " LEFT JOIN " or " JOIN "):name(joined.model.table)
+    self:say(joined.null and " LEFT JOIN " or " JOIN "):table(joined.model)
     if joined.alias ~= joined.model.table then self:say(" AS "):name(joined.alias) end
     self:say(" ON ")
     write_equal(self, joined.alias, joined.from.alias, joined.on)

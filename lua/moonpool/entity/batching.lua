@@ -1,0 +1,185 @@
+-- The rows of many objects of one entity at once, for what collects writes before it sends them: one statement for many
+-- rows where the values allow it. The objects are told of it as if each were written by itself.
+
+local core = require "moonpool.core"
+local bulk = require "moonpool.entity.bulk"
+local deleting = require "moonpool.entity.deleting"
+local errors = require "moonpool.errors"
+local hooks = require "moonpool.entity.hooks"
+local loading = require "moonpool.entity.loading"
+local row = require "moonpool.sql.row"
+local state = require "moonpool.entity.state"
+local statement = require "moonpool.database.statement"
+local updating = require "moonpool.entity.updating"
+local validation = require "moonpool.entity.validation"
+
+local batching = {}
+
+local rawget, rawset, ipairs, getmetatable = rawget, rawset, ipairs, getmetatable
+
+local function has_hook(class, name)
+  return rawget(class.entity, name) ~= nil
+end
+
+local function run_hooks(class, objects, name)
+  if has_hook(class, name) then
+    for _, one in ipairs(objects) do
+      hooks.run(class, one, name)
+    end
+  end
+end
+
+--- Insert new objects; their before_insert hooks have run.
+--- Raises validation, integrity and the other errors of a statement.
+function batching.insert(class, database, objects)
+  for _, one in ipairs(objects) do
+    validation.settle_relations(one, class)
+  end
+  bulk.insert(class, database, objects)
+  run_hooks(class, objects, "after_insert")
+end
+
+-- ---- update ----
+
+-- Columns that are compared with what was loaded. JSON has no equality that all databases share.
+local function checked_places(meta)
+  local places = meta.checked_places
+  if places == nil then
+    places = {}
+    local model = meta.class.model
+    for place, name in ipairs(meta.plan.names) do
+      local field = model.by_name[name]
+      if field and not field.primary_key and field.kind_name ~= "json" then
+        places[#places + 1] = place
+      end
+    end
+    meta.checked_places = places
+  end
+  return places
+end
+
+-- Objects whose statement is the same one, in the order of the first of each.
+local function group_for(groups, by_key, meta, names, checks)
+  local key = table.concat(names, ",") .. (checks and " " .. table.concat(meta.plan.names, ",") or "")
+  local group = by_key[key]
+  if group == nil then
+    group = { names = names, meta = meta, n = 0, params = {}, objects = {} }
+    by_key[key] = group
+    groups[#groups + 1] = group
+  end
+  return group
+end
+
+local function add_values(class, one, fields, params, n)
+  local problems
+  for _, field in ipairs(fields) do
+    local taken, why = field:check(rawget(one, field.attribute), one)
+    if why then
+      problems = problems or {}
+      problems[field.name] = why
+    else
+      rawset(one, field.attribute, taken)
+    end
+    n = n + 1
+    params[n] = taken
+  end
+  if problems then
+    return validation.refuse(class, problems)
+  end
+  return n
+end
+
+local function add_checked(one, meta, params, n)
+  local original = state.original(one)
+  for _, place in ipairs(checked_places(meta)) do
+    n = n + 1
+    params[n] = original:value(place, meta.plan)
+  end
+  return n
+end
+
+local function refuse_stale(group, affected, optimistic)
+  local why = optimistic and "was changed by somebody else since it was loaded, or deleted"
+    or "is not in the database any more: it was deleted, or its key changed"
+  if #group.objects == 1 then
+    return errors.raise("stale", tostring(group.objects[1]) .. " " .. why)
+  end
+  local names = {}
+  for place = 1, math.min(5, #group.objects) do
+    names[place] = tostring(group.objects[place])
+  end
+  return errors.raise("stale", ("%d of these %d objects %s: %s"):format(#group.objects - affected, #group.objects, why,
+    table.concat(names, ", ") .. (#group.objects > 5 and " ..." or "")))
+end
+
+local function update_group(class, database, group, optimistic)
+  local model, dialect = class.model, loading.dialect_of(database)
+  local st
+  if optimistic then
+    local checked = {}
+    for at, place in ipairs(checked_places(group.meta)) do
+      checked[at] = group.meta.plan.names[place]
+    end
+    st = row.update_checked(model, dialect, group.names, checked)
+  else
+    st = row.update_row(model, dialect, group.names)
+  end
+  for _, one in ipairs(group.objects) do
+    state.note(one, database)
+  end
+  local affected, options = nil, loading.options(database, st)
+  if #group.objects == 1 then
+    affected = statement.run(database, nil, st.sql, "write", group.params, group.width, options, core.take)
+  else
+    affected = statement.many(database, nil, st.sql, group.params, group.width, #group.objects, 0, options)
+  end
+  if affected < #group.objects then
+    return refuse_stale(group, affected, optimistic)
+  end
+  for _, one in ipairs(group.objects) do
+    state.written(one, getmetatable(one).plan, state.batch_of(one))
+  end
+end
+
+--- Write the changed columns of objects that were loaded or saved.
+---@param optimistic boolean? only where the row still has what was loaded
+--- Raises validation, stale, integrity and the other errors of a statement.
+function batching.update(class, database, objects, optimistic)
+  run_hooks(class, objects, "before_update")
+  local groups, by_key, written = {}, {}, {}
+  for _, one in ipairs(objects) do
+    validation.settle_relations(one, class)
+    local fields = updating.changed_fields(one)
+    if fields then
+      local names, meta = {}, getmetatable(one)
+      for place, field in ipairs(fields) do
+        names[place] = field.attribute
+      end
+      local group = group_for(groups, by_key, meta, names, optimistic)
+      local n = add_values(class, one, fields, group.params, group.n)
+      n = updating.key_values(one, group.params, n)
+      if optimistic then
+        n = add_checked(one, meta, group.params, n)
+      end
+      group.width, group.n = n - group.n, n
+      group.objects[#group.objects + 1] = one
+      written[#written + 1] = one
+    end
+  end
+  for _, group in ipairs(groups) do
+    update_group(class, database, group, optimistic)
+  end
+  run_hooks(class, written, "after_update")
+end
+
+-- ---- delete ----
+
+--- Delete the rows of objects, which are new again then. Rows that are gone already are no failure.
+--- Raises foreign_key and the other errors of a statement.
+function batching.delete(class, database, objects)
+  for _, one in ipairs(objects) do
+    deleting.delete(one, class, database)
+  end
+end
+
+return batching

@@ -1,0 +1,177 @@
+-- The end of a session's transactions, one for each database it touched: all are flushed first, then committed, the first
+-- one touched first. What cannot be all or nothing over several databases is told as partial_commit.
+
+local errors = require "moonpool.errors"
+local flush = require "moonpool.session.flush"
+local loading = require "moonpool.entity.loading"
+local state = require "moonpool.entity.state"
+local transaction = require "moonpool.database.transaction"
+
+local finishing = {}
+
+local function name_of(database)
+  return database.name or tostring(database)
+end
+
+--- Whether the program may end the session's transactions here.
+--- Raises bad_argument inside a block or savepoint.
+function finishing.check(unit)
+  for _, frame in ipairs(unit.frames) do
+    if not frame.over and transaction.innermost(frame.database) ~= frame then
+      return errors.raise("bad_argument", "the session cannot be committed or rolled back inside a block or savepoint of "
+        .. tostring(frame.database) .. ": end that first")
+    end
+  end
+end
+
+local function run_hooks(list)
+  local ok, first = true, nil
+  for _, hook in ipairs(list) do
+    local fine, err = pcall(hook)
+    if not fine and ok then
+      ok, first = false, err
+    elseif not fine then
+      errors.suppress(first, err)
+    end
+  end
+  if not ok then
+    return error(first, 0)
+  end
+end
+
+-- The hooks of all databases wait until all are committed.
+local function take_hooks(unit, frames)
+  local list = unit.hooks or {}
+  for _, frame in ipairs(frames) do
+    for _, hook in ipairs(frame.parent == nil and frame.committed or {}) do
+      list[#list + 1] = hook
+    end
+    if frame.parent == nil then
+      frame.committed = nil
+    end
+  end
+  unit.hooks = nil
+  return list
+end
+
+local function undo(frames, first, err)
+  for place = first, #frames do
+    if not frames[place].over then
+      local ok, problem = pcall(transaction.rollback, frames[place])
+      if not ok then
+        errors.suppress(err, problem)
+      end
+    end
+  end
+end
+
+-- The columns that are not the key are asked for again at their next use.
+local function expire(object)
+  local meta = getmetatable(object)
+  local class, plan, values = meta.class, { names = {}, kinds = {} }, {}
+  for place, field in ipairs(class.model.key) do
+    plan.names[place], plan.kinds[place] = field.attribute, field.kind
+    values[field.attribute] = rawget(object, field.attribute)
+  end
+  for _, name in ipairs(meta.plan.names) do
+    if values[name] == nil then
+      rawset(object, name, nil)
+    end
+  end
+  state.adopt(object, values, plan)
+  setmetatable(object, loading.plan(class, plan).meta)
+  state.unrelate(object)
+end
+
+local function after_commit(unit)
+  unit.removed, unit.frames, unit.frame_of = {}, {}, {}
+  if unit.options.expire_on_commit then
+    for _, rows in ipairs(unit.map.tables) do
+      for object in rows:each() do
+        unit.expired[object] = true
+        expire(object)
+      end
+    end
+  end
+end
+
+local function raise_partial(committed, failed, problems)
+  local names = {}
+  for place, one in ipairs(problems) do
+    names[place] = failed[place] .. " (" .. tostring(errors.is_error(one) and one.kind or one) .. ")"
+  end
+  local err = errors.new("partial_commit", "the session was committed in " .. table.concat(committed, ", ") .. " but not in "
+    .. table.concat(names, ", "), { committed = committed, failed = failed, cause = problems[1] })
+  for place = 2, #problems do
+    errors.suppress(err, problems[place])
+  end
+  return error(err, 0)
+end
+
+-- The first commit decides whether anything is kept.
+local function commit_all(unit, frames)
+  local committed, failed, problems = {}, {}, {}
+  for place, frame in ipairs(frames) do
+    local ok, err = pcall(transaction.commit, frame)
+    if ok then
+      committed[#committed + 1] = name_of(frame.database)
+      unit.kept = unit.kept or frame.parent == nil
+    elseif frame.kept then -- a reader of its record raised, with everything committed
+      committed[#committed + 1] = name_of(frame.database)
+      unit.kept, unit.reader_failed = true, err
+    elseif place == 1 then
+      undo(frames, 2, err)
+      unit:forget()
+      unit.frames, unit.frame_of = {}, {}
+      return error(err, 0)
+    else
+      failed[#failed + 1], problems[#problems + 1] = name_of(frame.database), err
+    end
+  end
+  return committed, failed, problems
+end
+
+--- Flush, then commit every database that was touched.
+--- Raises what flushing raises (nothing is committed then), what the first commit raises, partial_commit, and what an on_commit
+--- hook raised, with everything committed.
+function finishing.commit(unit)
+  flush.run(unit)
+  local frames = unit.frames
+  local hooks = take_hooks(unit, frames)
+  local committed, failed, problems = commit_all(unit, frames)
+  after_commit(unit)
+  if unit.ending then
+    unit:finish() -- what hooks do is outside of it
+  end
+  local ok, err = pcall(run_hooks, hooks)
+  if failed[1] then
+    return raise_partial(committed, failed, problems)
+  end
+  err = not ok and err or unit.reader_failed
+  unit.reader_failed = nil
+  if err ~= nil and err ~= false then
+    return error(err, 0)
+  end
+end
+
+--- Roll back every database that was touched.
+--- Raises what an on_rollback hook raised.
+function finishing.rollback(unit)
+  local frames, problem = unit.frames, nil
+  unit.frames, unit.frame_of, unit.hooks = {}, {}, nil
+  for place = #frames, 1, -1 do
+    if not frames[place].over then
+      local ok, err = pcall(transaction.rollback, frames[place])
+      if not ok and problem == nil then
+        problem = { err }
+      elseif not ok then
+        errors.suppress(problem[1], err)
+      end
+    end
+  end
+  if problem then
+    return error(problem[1], 0)
+  end
+end
+
+return finishing

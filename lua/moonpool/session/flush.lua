@@ -1,0 +1,218 @@
+-- Writing what a session collected: new objects, those that others need first; then the changed columns of those it
+-- knows; then what is to be deleted, in the opposite order. Many rows of one entity are one statement.
+
+local batching = require "moonpool.entity.batching"
+local errors = require "moonpool.errors"
+local hooks = require "moonpool.entity.hooks"
+local loading = require "moonpool.entity.loading"
+local order = require "moonpool.session.order"
+local state = require "moonpool.entity.state"
+local updating = require "moonpool.entity.updating"
+local vocabulary = require "moonpool.vocabulary"
+
+local flush = {}
+
+local ipairs, getmetatable, rawget, next = ipairs, getmetatable, rawget, next
+
+local MOST_PASSES = 100 -- hooks may schedule more, but must come to an end
+
+local function has_hooks(class)
+  for name in next, vocabulary.hooks do
+    if name ~= "after_load" and rawget(class.entity, name) then
+      return true
+    end
+  end
+  return false
+end
+
+-- Objects of one class and database together, in the order in which the first of each came.
+local function add_to(groups, by_class, class, database, one)
+  local of_class = by_class[class]
+  if of_class == nil then
+    of_class = {}
+    by_class[class] = of_class
+  end
+  local group = of_class[database]
+  if group == nil then
+    group = { class = class, database = database, objects = {} }
+    of_class[database] = group
+    groups[#groups + 1] = group
+  end
+  group.objects[#group.objects + 1] = one
+end
+
+-- ---- insert ----
+
+-- The cut relations of objects that need each other's key; they are set again when all are written.
+local function insert(new)
+  local later = {}
+  local waves = order.waves(new, function(object, field, other)
+    later[#later + 1] = { object = object, name = field.name, other = other }
+    object[field.name] = nil
+  end)
+  local ok, err = pcall(function()
+    for _, wave in ipairs(waves) do
+      batching.insert(wave.class, loading.database_of(wave.class), wave.objects)
+    end
+  end)
+  for _, one in ipairs(later) do
+    one.object[one.name] = one.other
+  end
+  if not ok then
+    return error(err, 0)
+  end
+end
+
+-- ---- update ----
+
+local function is_changed(one, class)
+  return updating.changed_fields(one) ~= nil
+    or class.has_relations and state.has_relations(one) and updating.has_pending(one, class)
+end
+
+--- The objects that an update would write, by class and database, each in order of their keys where keys have one.
+---@param reads table<string, true>? of these tables; nil: of all
+function flush.changed(unit, reads)
+  local groups, by_class = {}, {}
+  for _, rows in ipairs(unit.map.tables) do
+    if reads == nil or reads[rows.name] then
+      for one in rows:each() do
+        local class = getmetatable(one).class
+        if not unit.is_deleting[one] and is_changed(one, class) then
+          add_to(groups, by_class, class, rows.database, one)
+        end
+      end
+    end
+  end
+  return groups
+end
+
+local function update(unit, reads)
+  local again = false
+  for _, group in ipairs(flush.changed(unit, reads)) do
+    batching.update(group.class, group.database, group.objects, unit.options.optimistic)
+    again = again or has_hooks(group.class)
+  end
+  return again
+end
+
+-- ---- delete ----
+
+local function delete(unit, gone)
+  local cut = {}
+  local waves = order.waves(gone, function(object, field)
+    object[field.name] = nil
+    cut[#cut + 1] = object
+  end)
+  for _, one in ipairs(cut) do
+    batching.update(getmetatable(one).class, unit:database_of(one), { one })
+  end
+  for at = #waves, 1, -1 do
+    local groups, by_class = {}, {}
+    for _, one in ipairs(waves[at].objects) do
+      add_to(groups, by_class, waves[at].class, unit:database_of(one), one)
+    end
+    for _, group in ipairs(groups) do
+      batching.delete(group.class, group.database, group.objects)
+    end
+  end
+end
+
+-- ---- all of it ----
+
+local function new_of(unit)
+  local new = {}
+  for _, one in ipairs(unit.scheduled) do
+    if unit.is_scheduled[one] and state.is_new(one) then
+      new[#new + 1] = one
+    end
+  end
+  return new
+end
+
+local function gone_of(unit)
+  local gone = {}
+  for _, one in ipairs(unit.deleting) do
+    if unit.is_deleting[one] and not state.is_new(one) then
+      gone[#gone + 1] = one
+    end
+  end
+  return gone
+end
+
+-- What was written is scheduled no more; what a failure left unwritten still is.
+local function settle(unit)
+  local scheduled, is_scheduled = new_of(unit), {}
+  for _, one in ipairs(scheduled) do
+    is_scheduled[one] = true
+  end
+  unit.scheduled, unit.is_scheduled = scheduled, is_scheduled
+  local deleting, is_deleting = gone_of(unit), {}
+  for _, one in ipairs(deleting) do
+    is_deleting[one] = true
+  end
+  unit.deleting, unit.is_deleting = deleting, is_deleting
+  unit:sync()
+end
+
+-- One pass: whether there may be something to write again, because hooks have run.
+local function pass(unit, reads, again)
+  local new, gone = new_of(unit), gone_of(unit)
+  local classes = {}
+  for _, list in ipairs { new, gone } do
+    for _, one in ipairs(list) do
+      classes[getmetatable(one).class] = true
+    end
+  end
+  for class in next, classes do
+    again = again or has_hooks(class)
+  end
+  if new[1] then
+    for _, one in ipairs(new) do
+      hooks.run(getmetatable(one).class, one, "before_insert")
+    end
+    insert(new)
+    unit:sync()
+  end
+  again = update(unit, reads) or again
+  if gone[1] then
+    delete(unit, gone)
+  end
+  settle(unit)
+  return again
+end
+
+local function write(unit, reads)
+  for _ = 1, MOST_PASSES do
+    local again = pass(unit, reads, false)
+    if unit.scheduled[1] == nil and unit.deleting[1] == nil
+      and not (again and flush.changed(unit, reads)[1] ~= nil) then
+      return
+    end
+  end
+  return errors.raise("bad_argument", "the hooks of a session's objects make something new to write each time it is flushed: "
+    .. MOST_PASSES .. " times now")
+end
+
+--- Write what is scheduled, to be deleted, and changed in these tables.
+---@param unit table
+---@param reads table<string, true>? nil: all that is changed
+--- Raises validation, stale, integrity and the other errors of statements; what was not written stays as it is.
+function flush.run(unit, reads)
+  if unit.flushing then
+    return
+  end
+  unit:sync()
+  if unit.scheduled[1] == nil and unit.deleting[1] == nil and (reads and next(reads) == nil or unit.map.tables[1] == nil) then
+    return
+  end
+  unit.flushing = true
+  local ok, err = pcall(write, unit, reads)
+  unit.flushing = false
+  if not ok then
+    settle(unit)
+    return error(err, 0)
+  end
+end
+
+return flush
