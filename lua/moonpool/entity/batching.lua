@@ -127,7 +127,8 @@ local function update_group(class, database, group, optimistic)
   for _, one in ipairs(group.objects) do
     state.note(one, database)
   end
-  local affected, options = nil, loading.options(database, st)
+  local options = loading.options(database, st)
+  local affected
   if #group.objects == 1 then
     affected = statement.run(database, nil, st.sql, "write", group.params, group.width, options, core.take)
   else

@@ -1,0 +1,134 @@
+-- Sessions and queries: what a query would see is written before it, and what it brings goes into the objects that are known.
+
+local mp = require "moonpool"
+local databases = require "spec.support.databases"
+local f = mp.field
+
+databases.each("a query inside a session", function(open, database)
+  local db, Author, Book, log
+
+  before_each(function()
+    db = open()
+    Author = mp.entity("Author", {
+      name = f.string{ max = 100, unique = true }, age = f.integer{ default = 0 }, email = f.string{ null = true },
+    }, { database = db })
+    Book = mp.entity("Book", {
+      title = f.string{ max = 100 }, author = f.belongs_to("Author", { inverse = "books" }),
+    }, { database = db })
+    db:create_all()
+    log = {}
+  end)
+
+  -- The statements that fn runs, by their first word; those of transactions are left out.
+  local function words(fn)
+    local list = {}
+    local remove = db:on("query", function(record)
+      local word = record.sql:match("^%a+"):upper()
+      if word ~= "BEGIN" and word ~= "COMMIT" and word ~= "ROLLBACK" and word ~= "SAVEPOINT" and word ~= "RELEASE" then
+        list[#list + 1] = word
+        log[#log + 1] = record.sql
+      end
+    end)
+    local ok, err = pcall(fn)
+    remove()
+    if not ok then
+      error(err, 0)
+    end
+    return table.concat(list, " ")
+  end
+
+  local function names()
+    return table.concat(Author:order_by("name"):pluck("name"), " ")
+  end
+
+  it("writes new objects, and the changed ones of the entities that it reads", function()
+    local ada = Author:create{ name = "ada", age = 1 }
+    local book = Book:create{ title = "Notes", author = ada }
+    db:session(function(s)
+      local one, other = s:get(Author, ada.id), s:get(Book, book.id)
+      one.age, other.title = 2, "More"
+      assert.equal("UPDATE SELECT", words(function() assert.equal(1, Author:filter{ age = 2 }:count()) end))
+      assert.equal("UPDATE SELECT", words(function() assert.equal(1, Book:filter{ author__age = 2, title = "More" }:count()) end))
+      one.age = 3
+      assert.equal("UPDATE SELECT", words(function() assert.equal(1, Book:filter{ author__age = 3 }:count()) end))
+      one.age = 4
+      assert.equal("UPDATE SELECT", words(function()
+        assert.equal(1, Book:filter{ author_id__in = Author:filter{ age = 4 }:values("id") }:count())
+      end))
+      other.title = "Still more"
+      assert.equal("SELECT", words(function() Author:count() end))
+      assert.equal("UPDATE UPDATE", words(function() Book:filter{ title = "Still more" }:update{ title = "Last" } end))
+      Author{ name = "bob" }
+      assert.equal("INSERT SELECT", words(function() Book:count() end))
+      s:delete(other)
+      assert.equal("DELETE SELECT", words(function() assert.equal(2, Author:count()) end))
+      one.age = 7
+      assert.equal("UPDATE SELECT", words(function()
+        assert.equal(7, db:fetch_val("select age from author where id = ?", ada.id))
+      end))
+    end)
+  end)
+
+  it("writes nothing with autoflush = false", function()
+    db:session({ autoflush = false }, function(s)
+      Author{ name = "ada" }
+      assert.equal(0, Author:count())
+      s:flush()
+      assert.equal(1, Author:count())
+      Author{ name = "bob" }
+    end)
+    assert.equal("ada bob", names())
+  end)
+
+  it("writes nothing inside of an inner session that says so", function()
+    db:session(function()
+      db:session({ autoflush = false }, function()
+        Author{ name = "ada" }
+        assert.equal(0, Author:count())
+      end)
+      assert.equal(1, Author:count())
+    end)
+  end)
+
+  it("has the key of an object that it writes for that", function()
+    db:session(function()
+      local ada = Author{ name = "ada" }
+      assert.equal(0, Book:filter{ author = ada }:count())
+      assert.is_truthy(ada.id)
+      local bob = Author{ name = "bob" }
+      assert.equal(0, bob.books:count())
+      local cleo = Author{ name = "cleo" }
+      local book = Book:create{ title = "Notes", author = cleo }
+      assert.equal(cleo.id, book.author_id)
+    end)
+  end)
+
+  it("takes over what the database has of known objects, but for what was changed in them", function()
+    local id = Author:create{ name = "ada", age = 1 }.id
+    db:session({ autoflush = false }, function(s)
+      local one = s:get(Author, id)
+      one.name = "mine"
+      Author:filter{ id = id }:update{ age = 9, name = "theirs" }
+      Author:get(id)
+      assert.same({ "mine", 9 }, { one.name, one.age })
+      assert.same({ "name" }, one:dirty_fields())
+      Author:only("name"):get(id)
+      assert.same({ "mine", 9 }, { one.name, one.age })
+      one = Author:defer("name"):annotate{ twice = mp.F.age * 2 }:all()[1]
+      assert.same({ "mine", 9, 18 }, { one.name, one.age, one.twice })
+    end)
+    assert.equal("mine", names())
+  end)
+
+  it("completes an object that was loaded in part", function()
+    local id = Author:create{ name = "ada", age = 4 }.id
+    db:session(function(s)
+      local one = Author:only("name"):get(id)
+      assert.equal(one, Author:get(id))
+      assert.equal("", words(function() assert.equal(4, one.age) end))
+      one.age = 5
+      assert.is_true(s:is_dirty(one))
+    end)
+    assert.equal(5, Author:get(id).age)
+  end)
+end)
