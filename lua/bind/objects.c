@@ -8,8 +8,9 @@
 /* Columns of a row that are something by themselves. Places on the stack. */
 typedef struct part {
   int first, n; /* columns */
-  int key; /* column whose NULL says that there is no such object; -1: the part is no object but
+  int key;     /* column whose NULL says that there is no such object; -1: the part is no object but
                 ** an array of values */
+  bool shared; /* the key tells the object: rows with the same one share it */
   int meta, batch;
   int rows; /* what the part is in each row: an object or false, or an array */
   int seen; /* by key */
@@ -41,6 +42,9 @@ static int read_parts(lua_State *L, part *parts, int column_n)
     p->key = integer_field(L, idx, "key", 0) - 1;
     luaL_argcheck(L, p->first >= 0 && p->n >= 0 && p->first + p->n <= column_n && p->key < column_n,
                   2, "a part outside of its row");
+    lua_getfield(L, idx, "shared");
+    p->shared = lua_toboolean(L, -1);
+    lua_pop(L, 1);
     lua_getfield(L, idx, "meta");
     lua_replace(L, idx);
     p->meta = idx;
@@ -105,6 +109,8 @@ static bool push_related(lmp_reading *r, size_t row, const part *p)
     lua_pushboolean(L, 0);
     return true;
   }
+  if (!p->shared)
+    return push_object(r, row, p->first, p->n, p->meta, p->batch);
   if (!lmp_reading_cell(r, &cell, row, p->key))
     return false;
   if (cell.kind == MP_FLOAT)

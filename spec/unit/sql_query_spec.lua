@@ -358,7 +358,7 @@ end)
 
 describe("what is not built", function()
   it("says so by its name", function()
-    for _, name in ipairs { "with_cte", "select_related", "for_update" } do
+    for _, name in ipairs { "with_cte" } do
       assert.matches(name, sql.error("unsupported", function() Author[name](Author) end))
     end
     for _, name in ipairs { "case", "cast", "exists", "subquery", "over", "raw" } do

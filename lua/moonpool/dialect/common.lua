@@ -10,6 +10,7 @@
 --   reuses             whether a value that is written twice is one parameter
 --   differs(w, node)   "is not equal", true where the left side is NULL
 --   limits(w, top, skip)   order_item(w, item)   named_key(w, item)   member(w, select)
+--   lock(w, select)    how for_update ends a SELECT; locks: whether it does
 --   upsert(w, conflict, update, key)   lists of columns; key: the table's own
 --   ignored            optional: how rows that an upsert left alone are told from new ones, where the number of affected
 --                      rows does not: statements that forget and count them, and returned(w, column), NULL for such a row
@@ -82,6 +83,11 @@ function common.order_item(w, item)
   end
 end
 
+local LOCKS = { wait = " FOR UPDATE", nowait = " FOR UPDATE NOWAIT", skip_locked = " FOR UPDATE SKIP LOCKED" }
+
+--- The end of a SELECT that locks its rows.
+function common.lock(w, select) w:say(LOCKS[select.lock]) end
+
 --- A SELECT with limits of its own as a member of UNION and the like.
 function common.member(w, select) w:say("("):select(select):say(")") end
 
@@ -105,11 +111,12 @@ function common.assigned(w, _, node) w:write(node) end
 
 --- A dialect of the given parts, with the common ones where it has none.
 function common.dialect(parts)
-  for _, name in ipairs { "limits", "order_item", "named_key", "member", "upsert", "assigned", "literal_text" } do
+  for _, name in ipairs { "limits", "order_item", "named_key", "member", "lock", "upsert", "assigned", "literal_text" } do
     parts[name] = parts[name] or common[name]
   end
   parts.literal_decimal = parts.literal_decimal or function(text) return text end
   parts.literal = literal(parts)
+  parts.locks = parts.locks ~= false
   local types = parts.types
   function parts.column_type(field)
     field = field:origin()

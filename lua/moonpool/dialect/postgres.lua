@@ -206,6 +206,14 @@ dialect = common.dialect {
     w:compared(node.left):say(" IS DISTINCT FROM "):value(node.right, node.left)
   end,
 
+  -- Of joined tables only the rows that were asked for: what an outer join may leave empty cannot be locked.
+  lock = function(w, select)
+    local scope, end_of = select.scope, { nowait = " NOWAIT", skip_locked = " SKIP LOCKED" }
+    w:say(" FOR UPDATE")
+    if scope.joins[1] then w:say(" OF "):name(scope.base.alias) end
+    w:say(end_of[select.lock] or "")
+  end,
+
   -- Left to itself PostgreSQL has NULL as the greatest value.
   order_item = function(w, item)
     w:sort_key(item)

@@ -159,6 +159,10 @@ return common.dialect {
     end
   end,
 
+  -- Who writes is alone.
+  lock = function() end,
+  locks = false,
+
   -- The server takes no parentheses around a member.
   member = function(w, select) w:say("SELECT * FROM ("):select(select):say(")") end,
 

@@ -4,11 +4,13 @@
 local core = require "moonpool.core"
 local cursor = require "moonpool.database.cursor"
 local dialect = require "moonpool.dialect"
+local errors = require "moonpool.errors"
 local object = require "moonpool.entity.object"
 local registry = require "moonpool.database.registry"
 local runtime = require "moonpool.runtime"
 local state = require "moonpool.entity.state"
 local statement = require "moonpool.database.statement"
+local transaction = require "moonpool.database.transaction"
 
 local loading = {}
 
@@ -75,13 +77,25 @@ end
 
 local options_of = loading.options
 
+--- A lock ends with the transaction: without one it would end before the rows are there.
+function loading.check_lock(database, st)
+  if st.locks and not transaction.current(database) then
+    return errors.raise("bad_argument", "for_update outside a transaction locks nothing: call it inside mp.atomic")
+  end
+end
+
 -- Plans with the same columns share a metatable, so that objects do not differ by the query they came from.
 local function complete(class, plan)
   local signature = table.concat(plan.names, ",")
   local meta = class.metas[signature]
   if meta == nil then
-    meta = object.metatable(class, plan)
+    meta = object.metatable(class, { names = plan.names, kinds = plan.kinds })
     class.metas[signature] = meta
+  end
+  for _, part in ipairs(plan.parts or {}) do
+    if part.model then
+      complete(part.model.class, part)
+    end
   end
   plan.meta = meta
 end
@@ -94,8 +108,9 @@ function loading.plan(class, plan)
   return plan
 end
 
--- In a session the objects that it knows already take the place of those that were made of their rows.
-local function loaded(class, database, batch, objects)
+-- Enter objects that were made of rows. In a session those that it knows already take their place. The ones that are new
+-- to the program are given.
+local function enter(class, database, batch, objects)
   local session, fresh = current().session, objects
   if session then
     fresh = session:identify(class, database, objects)
@@ -103,12 +118,72 @@ local function loaded(class, database, batch, objects)
   if batch and objects[2] ~= nil then
     state.fill_batch(class, batch, objects)
   end
+  return fresh
+end
+
+local function after_load(class, fresh)
   local hook = rawget(class.entity, "after_load")
   if hook then
     for _, one in ipairs(fresh) do
       hook(one)
     end
   end
+end
+
+-- The batch of a result; of one whose rows hold several objects, those of each.
+local function new_batches(class, other, plan)
+  local batch = state.new_batch(class, other)
+  if plan.parts == nil then
+    return batch
+  end
+  local batches = { batch or false }
+  for place, part in ipairs(plan.parts) do
+    batches[place + 1] = part.model and state.new_batch(part.model.class, other) or false
+  end
+  return batches
+end
+
+-- Enter the objects of a part, each of which may stand in several rows, and relate them to the ones that lead to them.
+local function enter_part(part, database, batch, owners, here)
+  local different, place_of = {}, {}
+  for row = 1, #owners do
+    local one = here[row]
+    if one and not place_of[one] then
+      different[#different + 1] = one
+      place_of[one] = #different
+    end
+  end
+  local fresh = enter(part.model.class, database, batch, different)
+  for row = 1, #owners do
+    local one, owner = here[row], owners[row]
+    if one then
+      one = different[place_of[one]]
+      here[row] = one
+      state.relate(owner, part.name, one)
+    end
+  end
+  return fresh
+end
+
+-- What core.objects gave, as objects that know each other.
+local function finish(class, database, plan, batch, objects, parts)
+  if plan.parts == nil then
+    return after_load(class, enter(class, database, batch, objects))
+  end
+  local fresh = enter(class, database, batch[1], objects)
+  local behind = {}
+  for place, part in ipairs(parts[1] and plan.parts or {}) do
+    if part.model then
+      local owners = part.parent == 0 and objects or parts[part.parent]
+      behind[place] = enter_part(part, database, batch[place + 1], owners, parts[place])
+    end
+  end
+  for place, part in ipairs(plan.parts) do
+    if behind[place] then
+      after_load(part.model.class, behind[place])
+    end
+  end
+  return after_load(class, fresh)
 end
 
 --- All objects of a statement.
@@ -119,10 +194,10 @@ function loading.objects(class, database, other, st, params, n)
   if plan.meta == nil then
     complete(class, plan)
   end
-  local batch = state.new_batch(class, other)
-  local objects = run(database, nil, st.sql, st.access, params, n, options_of(database, st), core.objects, plan,
+  local batch = new_batches(class, other, plan)
+  local objects, parts = run(database, nil, st.sql, st.access, params, n, options_of(database, st), core.objects, plan,
     originals, batch)
-  loaded(class, database, batch, objects)
+  finish(class, database, plan, batch, objects, parts)
   return objects
 end
 
@@ -150,6 +225,7 @@ end
 
 --- All that a SELECT gives, in the form that it asks for.
 function loading.all(class, database, other, st, params, n)
+  loading.check_lock(database, st)
   if st.empty then
     return {}
   elseif st.output == "objects" then
@@ -163,16 +239,17 @@ end
 --- The same as a stream; each chunk is a result of its own.
 ---@return moonpool.stream
 function loading.stream(class, database, other, st, params, n, chunk)
+  loading.check_lock(database, st)
   local take = st.output == "arrays" and core.arrays or core.rows
   if st.output == "objects" then
     loading.plan(class, st.plan)
     take = function(op, plan)
-      local batch = state.new_batch(class, other)
-      local objects, problem = core.objects(op, plan, originals, batch)
+      local batch = new_batches(class, other, plan)
+      local objects, parts = core.objects(op, plan, originals, batch)
       if objects then
-        loaded(class, database, batch, objects)
+        finish(class, database, plan, batch, objects, parts)
       end
-      return objects, problem
+      return objects, not objects and parts or nil
     end
   end
   return cursor.open(database, st.sql, st.access, params, n, options_of(database, st), chunk, take, st.plan)

@@ -38,7 +38,7 @@ function methods:page(number, size)
     return bad("page of a query set that has a limit or an offset")
   end
   number = math.max(number, 1)
-  local total = self:count()
+  local total = query.unlocked(self):count()
   return {
     items = fetch(query.limited(query.by_key(self), size, (number - 1) * size)),
     total = total, pages = math.max(1, math.ceil(total / size)), page = number, size = size,

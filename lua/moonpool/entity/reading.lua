@@ -184,6 +184,7 @@ function methods:pluck(column)
   local _, database = place_of(self)
   local q = query.methods.values_list(self, column)
   local st = compile.select(q, loading.dialect_of(database))
+  loading.check_lock(database, st)
   if st.empty then
     return {}
   end

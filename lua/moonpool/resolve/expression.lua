@@ -291,7 +291,7 @@ local resolvers = {
   aggregate = resolve_aggregate,
   null = function() return node.null end,
   derived = function(resolver, template)
-    return node.derived(resolver.scope.base, template.name, template.kind, template.null)
+    return node.derived(resolver.scope.base, template.name, template.kind, template.null, template.number)
   end,
   slot = function(resolver, template)
     return slot(resolver, template, template.kind, as_it_is)

@@ -1,5 +1,5 @@
--- Which columns a query set reads: only, defer, values, values_list, annotate, distinct, and the aggregates over all
--- of its rows.
+-- What is read of the rows of a query set: values, values_list, annotate, distinct, and the aggregates over all of
+-- them.
 
 local check = require "moonpool.sql.check"
 local combine = require "moonpool.sql.combine"
@@ -7,6 +7,7 @@ local condition = require "moonpool.tree.condition"
 local errors = require "moonpool.errors"
 local expression = require "moonpool.tree.expression"
 local narrow = require "moonpool.sql.narrow"
+local related = require "moonpool.sql.related"
 local step = require "moonpool.sql.step"
 local template = require "moonpool.resolve.template"
 local vocabulary = require "moonpool.vocabulary"
@@ -24,57 +25,10 @@ function methods.distinct(q, ...)
   return changed(q, "distinct", function() return { distinct = true } end)
 end
 
-local function names_of(method, q, ...)
-  local names = { ... }
-  for i = 1, select("#", ...) do
-    local name = names[i]
-    if expression.is(name) and name._op == "path" then name = name._path end
-    if type(name) ~= "string" then
-      errors.raise("bad_argument", ("%s of %s takes names of fields, not %s"):format(method, q.model.name,
-        vocabulary.quoted(names[i])))
-    end
-    names[i] = name
-  end
-  return names
-end
-
-local function key_of_names(prefix, names)
-  local parts = { prefix }
-  for i, name in ipairs(names) do parts[i + 1] = #name .. ":" .. name end
-  return table.concat(parts, " ")
-end
-
-local function need_objects(q, method)
-  if q.shape.output ~= "objects" then
-    errors.raise("bad_argument", method .. " is for objects: values(...) already says which columns are read")
-  end
-end
-
-local function loading(method, keeps)
-  return function(q, ...)
-    need_objects(q, method)
-    local names = names_of(method, q, ...)
-    return changed(q, key_of_names(method, names), function()
-      local named, loaded = {}, {}
-      for _, name in ipairs(names) do named[q.model:field(name)] = true end
-      for _, field in ipairs(q.shape.loaded or q.model.fields) do
-        if field.primary_key or (named[field] or false) == keeps then loaded[#loaded + 1] = field end
-      end
-      return { loaded = loaded }
-    end)
-  end
-end
-
---- Load these columns and the key; the others when they are touched.
-methods.only = loading("only", true)
-
---- Load all columns but these.
-methods.defer = loading("defer", false)
-
 local function reading(method, output)
   return function(q, ...)
-    local names = names_of(method, q, ...)
-    return changed(q, key_of_names(method, names), function()
+    local names = related.names(method, q, ...)
+    return changed(q, related.key(method, names), function()
       return check.values(q.shape, names, output)
     end)
   end

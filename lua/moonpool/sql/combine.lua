@@ -22,8 +22,10 @@ local function columns_of(part, whole)
   local select = select_room.inner(part, 0, { whole = true })
   local columns = {}
   for i = whole and #part.shape.model.fields + 1 or 1, #select.columns do
-    local column = select.columns[i]
-    columns[#columns + 1] = { name = column.name, kind = column.expression.kind, null = column.expression.null }
+    local column, found = select.columns[i], select.columns[i].expression
+    columns[#columns + 1] = {
+      name = column.name, kind = found.kind, null = found.null, number = found.op == "column" and found.field.kind or found.number,
+    }
   end
   return columns
 end
@@ -38,7 +40,8 @@ local function check_columns(method, first, other, whole)
     if whole and column.name ~= beside.name then
       errors.raise("bad_argument", ("%s takes objects with the same annotations: here are %s and %s"):format(method,
         column.name, beside.name))
-    elseif column.kind and beside.kind and column.kind ~= beside.kind then
+    elseif column.kind and beside.kind and (column.kind ~= beside.kind or column.number and beside.number
+        and column.number ~= beside.number) then
       errors.raise("bad_argument", ("%s takes columns of the same kinds: %s is of kind %s, %s of kind %s"):format(method,
         column.name, column.kind, beside.name, beside.kind))
     end
@@ -60,12 +63,13 @@ local function shape_of(first, method, operator, parts, count)
     for place, other in ipairs(others) do
       local column = columns[place]
       column.kind, column.null = column.kind or other.kind, column.null or other.null
+      column.number = column.number or other.number
     end
   end
   for i, column in ipairs(columns) do
     local annotation = {
       name = column.name, kind = column.kind,
-      template = { _op = "derived", name = column.name, kind = column.kind, null = column.null },
+      template = { _op = "derived", name = column.name, kind = column.kind, null = column.null, number = column.number },
     }
     context.annotations[column.name], values[i] = annotation, annotation
     names[#names + 1] = column.name
@@ -77,7 +81,8 @@ local function shape_of(first, method, operator, parts, count)
   for i = 1, count do takes[i] = expression_room.as_it_is end
   return shape_room.new {
     model = model, count = count, takes = takes, context = context, conditions = {}, reversed = false, distinct = false,
-    output = first.output, loaded = whole and first.loaded or nil, values = values, nothing = false, filtered = filtered,
+    output = first.output, loaded = whole and first.loaded or nil,
+    related = whole and first.related or nil, values = values, nothing = false, filtered = filtered,
     from = { parts = parts, operator = operator, whole = whole, names = names },
   }
 end

@@ -5,6 +5,7 @@
 local change = require "moonpool.sql.change"
 local core = require "moonpool.core"
 local known = require "moonpool.sql.known"
+local lock = require "moonpool.sql.lock"
 local query = require "moonpool.sql.query"
 local row = require "moonpool.sql.row"
 local select_room = require "moonpool.sql.select"
@@ -21,23 +22,49 @@ local compile = {
   delete = change.delete,
 }
 
-local function plan_of(columns)
-  local plan = { names = {}, kinds = {} }
-  for i, column in ipairs(columns) do
-    local expression = column.expression
-    local kind = expression.op == "column" and expression.field.kind or core.kind[expression.kind]
-    plan.names[i], plan.kinds[i] = column.name, kind or core.kind.null
+local function layout_of(columns, first, last)
+  local layout = { names = {}, kinds = {} }
+  for i = first, last do
+    local found = columns[i].expression
+    local kind = found.op == "column" and found.field.kind or found.number or core.kind[found.kind]
+    layout.names[#layout.names + 1] = columns[i].name
+    layout.kinds[#layout.kinds + 1] = kind or core.kind.null
+  end
+  return layout
+end
+
+-- Names and kinds of the columns; and of rows that hold those of relations too, the parts that they come in.
+local function plan_of(select, shape)
+  local columns = select.columns
+  local plan = layout_of(columns, 1, select.own)
+  if select.own == #columns then return plan end
+  plan.layout, plan.width, plan.parts = layout_of(columns, 1, #columns), select.own, {}
+  local first = select.own + 1
+  for place, one in ipairs(shape.related) do
+    local last = first
+    while columns[last + 1] and columns[last + 1].part == place do last = last + 1 end
+    local key = one.step.model.key[1]
+    local part = layout_of(columns, first, last)
+    part.first, part.n, part.parent, part.name = first, last - first + 1, one.parent, one.step.name
+    part.model, part.shared = one.step.model, #one.step.model.key == 1
+    for i = first, last do
+      if columns[i].expression.field == key then part.key = i end
+    end
+    plan.parts[place] = part
+    first = last + 1
   end
   return plan
 end
 
 local function compile_select(q, dialect)
+  if q.shape.lock then lock.check(q.shape) end
   local select = known.build(q, {})
   local w = known.writer(dialect, select.scope):select(select)
   local shape = q.shape
   return statement.new(w, {
-    access = "read", output = shape.output, plan = plan_of(select.columns),
-    width = #select.columns - #shape.values, empty = known.is_empty(select) and not (shape.group and #shape.group == 0),
+    access = shape.lock and dialect.locks and "write" or "read", locks = shape.lock and true or false,
+    output = shape.output, plan = plan_of(select, shape),
+    width = select.own - #shape.values, empty = known.is_empty(select) and not (shape.group and #shape.group == 0),
   })
 end
 
@@ -88,6 +115,7 @@ end
 
 --- How many rows: one column.
 function compile.count(q, dialect)
+  lock.refuse(q, "count")
   local key = known.COUNT + known.limits_of(q)
   local found, statements = known.find(q, dialect, key)
   if not found then
@@ -99,6 +127,7 @@ end
 
 --- Whether there is a row: one column, and a row if so.
 function compile.exists(q, dialect)
+  lock.refuse(q, "exists")
   local key = known.EXISTS + known.limits_of(q)
   local found, statements = known.find(q, dialect, key)
   if not found then
@@ -114,6 +143,7 @@ end
 --- Aggregates over all rows of a query set: { n = mp.fn.count() }.
 ---@return moonpool.statement, any[] params, integer n
 function compile.aggregate(q, dialect, aggregates)
+  lock.refuse(q, "aggregate")
   local all = query.aggregated(q, aggregates)
   local found = compile.select(all, dialect)
   return found, found:bind(all)

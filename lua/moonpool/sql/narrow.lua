@@ -5,6 +5,7 @@ local check = require "moonpool.sql.check"
 local condition = require "moonpool.tree.condition"
 local core = require "moonpool.core"
 local expression_room = require "moonpool.resolve.expression"
+local lock = require "moonpool.sql.lock"
 local shape_room = require "moonpool.sql.shape"
 local step = require "moonpool.sql.step"
 local template = require "moonpool.resolve.template"
@@ -191,7 +192,7 @@ end
 
 --- The same rows told by their keys, so that limits and joins are inside a sub-select.
 function narrow.narrowed(q)
-  return methods.filter(step.root(q.model, getmetatable(q), q.extra), { pk__in = q })
+  return methods.filter(step.root(q.model, getmetatable(q), q.extra), { pk__in = lock.without(q) })
 end
 
 return narrow

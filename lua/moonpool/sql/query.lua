@@ -1,12 +1,14 @@
 -- Query sets: immutable, each method gives another one. The words of api.md section 4 are in the files of their
--- kind (narrow, order, columns, combine); here they come together with the limits, and what other rooms ask of a query
+-- kind (narrow, order, columns, related, combine, lock); here they come together with the limits, and what other rooms ask of a query
 -- set. Nothing here writes SQL.
 
 local columns = require "moonpool.sql.columns"
 local combine = require "moonpool.sql.combine"
 local errors = require "moonpool.errors"
+local lock = require "moonpool.sql.lock"
 local narrow = require "moonpool.sql.narrow"
 local order = require "moonpool.sql.order"
+local related = require "moonpool.sql.related"
 local step = require "moonpool.sql.step"
 local vocabulary = require "moonpool.vocabulary"
 
@@ -20,12 +22,13 @@ local query = {
   by_key = order.by_key,
   is_ordered = order.is_ordered,
   aggregated = columns.aggregated,
+  unlocked = lock.without,
 }
 
 local methods = {}
 query.methods = methods
 
-for _, room in ipairs { narrow, order, columns, combine } do
+for _, room in ipairs { narrow, order, columns, related, combine, lock } do
   for name, method in pairs(room.methods) do methods[name] = method end
 end
 
@@ -55,7 +58,7 @@ function methods.slice(q, first, last)
   return query.limited(q, math.max(amount("slice", last) - first + 1, 0), first - 1)
 end
 
-for _, name in ipairs { "with_cte", "select_related", "for_update" } do
+for _, name in ipairs { "with_cte" } do
   methods[name] = function() errors.raise("unsupported", name .. " is not built yet") end
 end
 

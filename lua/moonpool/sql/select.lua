@@ -70,7 +70,16 @@ local function add_columns(select, shape, resolver, whole)
     local resolved = expression.resolve(resolver, column.template)
     columns[#columns + 1] = { expression = resolved, name = column.name, named = resolved.op ~= "column" }
   end
-  select.columns = columns
+  select.columns, select.own = columns, #columns
+  if whole or shape.output ~= "objects" then return end
+  local sources = { [0] = select.scope.base }
+  for place, one in ipairs(shape.related or {}) do
+    local from = source.follow(sources[one.parent], one.step)
+    sources[place] = from
+    for _, field in ipairs(one.loaded or one.step.model.fields) do
+      columns[#columns + 1] = { expression = expression.column(from, field), name = field.attribute, part = place }
+    end
+  end
 end
 
 local function add_conditions(select, shape, resolver)
@@ -162,6 +171,7 @@ end
 ---   outer, offset   for a query set inside another statement: the scope around it, where its slots begin
 ---   top, skip       slots of the limits
 ---   bare            true: no columns and no order; the caller adds what it wants
+---   keys            true: of objects nothing but their keys
 ---   whole           true: all columns of an object, whichever are loaded
 ---@param shape moonpool.shape
 ---@param options table
@@ -174,13 +184,18 @@ function select_room.build(shape, options)
     distinct = shape.distinct and shape.output ~= "objects" or nil, -- no object comes twice anyway
     top = options.top and node.slot(options.top, "int"), skip = options.skip and node.slot(options.skip, "int"),
   }
+  select.lock = not options.bare and shape.lock or nil
   add_conditions(select, shape, resolver)
   if shape.group then
     select.group = {}
     for i, column in ipairs(shape.group) do select.group[i] = expression.resolve(resolver, column.template) end
   end
   if options.bare then return select end
-  add_columns(select, shape, resolver, options.whole)
+  if options.keys and shape.output == "objects" then
+    select.columns = select_room.key_columns(scope)
+  else
+    add_columns(select, shape, resolver, options.whole)
+  end
   if not options.unordered then add_order(select, shape, resolver, shape.order or own_order(shape)) end
   return select
 end
@@ -192,6 +207,9 @@ end
 
 --- The SELECT of a query set inside another, as template.query gives it; its order matters for its limits only.
 function select_room.inner(built, offset, options)
+  if built.shape.lock then
+    errors.raise("bad_argument", "for_update locks the rows that a statement gives, not those of a query set inside it")
+  end
   options.offset = offset + built.first
   options.top = built.top and offset + built.top
   options.skip = built.skip and offset + built.skip
@@ -207,8 +225,7 @@ condition.set_select_of(function(resolver, built)
   for _, name in ipairs { "top", "skip" } do
     if built[name] then takes[resolver.offset + built[name]] = expression.as_it_is end
   end
-  local select = select_room.inner(built, resolver.offset, { outer = resolver.scope })
-  if shape.output == "objects" then select.columns = select_room.key_columns(select.scope) end
+  local select = select_room.inner(built, resolver.offset, { outer = resolver.scope, keys = true })
   if #select.columns ~= 1 then
     errors.raise("bad_argument", ("the lookup in takes a query set of one column, this one has %d: values(name) says which")
       :format(#select.columns))

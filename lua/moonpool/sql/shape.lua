@@ -25,6 +25,8 @@ local MOST_FOLLOWERS = 1000
 ---@field distinct boolean
 ---@field output string       "objects" "rows" "arrays"
 ---@field loaded table?       fields to load, in order; nil: all
+---@field related table[]?     rows of relations that are read too; see moonpool.sql.related
+---@field lock string?       for_update: "wait" "nowait" "skip_locked"
 ---@field values table[]      columns after those of an object, or of rows and arrays: { name, template, aggregate }
 ---@field group table[]?      those of values that the rows are grouped by
 ---@field from table?        derived rows instead of the model's table: { parts, operator, whole }; see moonpool.sql.combine
@@ -33,7 +35,7 @@ local MOST_FOLLOWERS = 1000
 
 local STATE = {
   "model", "context", "conditions", "order", "reversed", "distinct", "output", "loaded", "values", "group",
-  "from", "nothing", "filtered",
+  "from", "related", "lock", "nothing", "filtered",
 }
 
 local function new(state)

@@ -16,6 +16,7 @@ local MOST_AT_ONCE = 200
 ---@field plan table          { names, kinds } of the columns that it gives
 ---@field output string       "objects" "rows" "arrays" "none"
 ---@field width integer       of objects: how many of the columns are the entity's own; the rest are annotations
+---@field locks boolean       it locks rows: only inside a transaction
 ---@field empty boolean       known to find no row: need not be sent
 ---@field n integer           parameters
 ---@field kinds integer[]     of the parameters

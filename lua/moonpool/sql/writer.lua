@@ -315,6 +315,7 @@ function Writer:select(select, options)
   if select.having then self:say(" HAVING "):write(select.having) end
   if select.order then self:say(" ORDER BY "):list(select.order, "order_item") end
   self.dialect.limits(self, select.top, select.skip)
+  if select.lock then self.dialect.lock(self, select) end
   return self
 end
 

@@ -12,9 +12,10 @@ function node.column(source, field, null)
   return { op = "column", source = source, field = field, kind = field.kind_name, null = null }
 end
 
---- A column, by its name, of rows that are no table's (see moonpool.sql.combine).
-function node.derived(source, name, kind, null)
-  return { op = "derived", source = source, name = name, kind = kind, null = null }
+--- A column, by its name, of rows that are no table's (see moonpool.sql.combine). number: of its kind, where the name
+--- does not say all (arrays).
+function node.derived(source, name, kind, null, number)
+  return { op = "derived", source = source, name = name, kind = kind, null = null, number = number }
 end
 
 --- A value that is given when the statement is bound.
