@@ -135,6 +135,18 @@ databases.each("select_related", function(open)
     assert.is_nil(Book:select_related("author"):filter{ pages = 99 }:first())
   end)
 
+  it("gives the objects that a session knows", function()
+    mp.session({ database = db }, function()
+      local ada = Author:get(1)
+      ada.name = "countess"
+      local books = Book:select_related("author__publisher"):all()
+      assert.is_true(rawequal(ada, books[1].author))
+      assert.is_true(rawequal(books[1], Book:get(1)))
+      assert.equal("countess Ace", books[2].author.name .. " " .. books[2].author.publisher.name)
+    end)
+    assert.equal("countess", Author:get(1).name)
+  end)
+
   it("refuses what leads to many rows, and what is no relation", function()
     assert.matches("prefetch", raises("bad_argument", function() return Book:select_related("reviews") end).message)
     assert.matches("no relation", raises("bad_argument", function() return Book:select_related("title") end).message)

@@ -213,7 +213,7 @@ function loading.one(class, database, other, st, params, n)
   local objects = run(database, nil, st.sql, "read", params, n, options, core_objects, plan, originals, batch)
   local one = objects[1]
   if one and current().session then
-    loaded(class, database, batch, objects)
+    after_load(class, enter(class, database, batch, objects))
     return objects[1]
   end
   local hook = one and rawget(class.entity, "after_load")
