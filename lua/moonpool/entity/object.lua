@@ -104,10 +104,14 @@ end
 --- Set a field, a relation, pk or a name of the program's own.
 --- Raises unknown_field, bad_argument.
 function object.set(self, name, value)
-  local class = getmetatable(self).class
+  local meta = getmetatable(self)
+  local class, missing = meta.class, meta.missing
   local model = class.model
   local field = model.by_name[name]
   if field then
+    if missing and missing[field.attribute] and not state.is_new(self) then
+      relation.load_column(self, field.attribute) -- what it was before is needed to know that it is changed
+    end
     if field.relation and name == field.name then
       return set_relation(self, field, value)
     elseif value == null then

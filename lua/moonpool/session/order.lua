@@ -31,7 +31,9 @@ end
 -- The object among those of the flush that a relation leads to.
 local function target(object, field, among, keys)
   local other = state.pending(object, field.name)
-  if other == nil then
+  if other == object then
+    return object
+  elseif other == nil then
     local key = rawget(object, field.attribute)
     local model = key ~= nil and field:target()
     local rows = model and keys[model.table]
@@ -59,7 +61,8 @@ end
 
 -- Who needs whom. An edge { from, field, to }: from needs the key of to. needs[object]: those of it that are not there yet;
 -- leads[object]: its edges; wanted[object]: the edges to it.
-local function edges(objects)
+---@param cut fun(object: table, field: table, other: table)
+local function edges(objects, cut)
   local among, any = {}, false
   for _, object in ipairs(objects) do
     among[object] = true
@@ -76,7 +79,13 @@ local function edges(objects)
     relations[class] = fields
     for _, field in ipairs(fields) do
       local other = target(object, field, among, keys)
-      if other then
+      if other == object then
+        if not field.null then
+          errors.raise("bad_argument", tostring(object) .. " needs its own key, and " .. field:title()
+            .. " cannot be NULL: it cannot be written")
+        end
+        cut(object, field, other)
+      elseif other then
         local edge = { from = object, field = field, to = other }
         needs[object] = (needs[object] or 0) + 1
         leads[object], wanted[other] = leads[object] or {}, wanted[other] or {}
@@ -120,7 +129,7 @@ end
 ---@return { class: table, objects: table[] }[]
 --- Raises bad_argument for a cycle of relations that cannot be NULL.
 function order.waves(objects, cut)
-  local needs, leads, wanted = edges(objects)
+  local needs, leads, wanted = edges(objects, cut)
   local waves, ready, classes, done, left = {}, {}, {}, {}, #objects
   local function make_ready(object)
     local class = getmetatable(object).class

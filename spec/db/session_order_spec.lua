@@ -1,0 +1,162 @@
+-- The order in which a session writes its objects: what others refer to comes first, and goes last.
+
+local mp = require "moonpool"
+local databases = require "spec.support.databases"
+local raises = databases.raises
+local f = mp.field
+
+databases.each("the order of a session's writes", function(open)
+  local db
+
+  before_each(function()
+    db = open()
+  end)
+
+  -- Which tables were written, one word for each statement.
+  local function writes(fn)
+    local list = {}
+    local remove = db:on("query", function(record)
+      local word, name = record.sql:match("^(%u+)[%a ]-[\"`](%w+)")
+      if word == "INSERT" or word == "UPDATE" or word == "DELETE" then
+        list[#list + 1] = word:lower() .. " " .. name
+      end
+    end)
+    local ok, err = pcall(fn)
+    remove()
+    if not ok then
+      error(err, 0)
+    end
+    return list
+  end
+
+  it("follows relations to any depth, with one statement for each entity", function()
+    local Region = mp.entity("Region", { name = f.string{ max = 50 } }, { database = db })
+    local Shop = mp.entity("Shop", { region = f.belongs_to("Region") }, { database = db })
+    local Sale = mp.entity("Sale", { shop = f.belongs_to("Shop"), region = f.belongs_to("Region") }, { database = db })
+    db:create_all()
+    assert.same({ "insert region", "insert shop", "insert sale" }, writes(function()
+      db:session(function()
+        for i = 1, 3 do
+          local sale = Sale:build{}
+          local region = Region:build{ name = "r" .. i }
+          sale.region, sale.shop = region, Shop:build{ region = region }
+          mp.session.current():add(sale)
+        end
+      end)
+    end))
+    assert.equal(3, Sale:filter{ shop__region__name__startswith = "r" }:count())
+    assert.equal(0, #writes(function()
+      db:session(function(s) s:scalars(Sale:order_by("id")) end)
+    end))
+    local list = writes(function()
+      db:session(function(s)
+        local lists = { Region:all(), Shop:all(), Sale:all() } -- a query would write what is to be deleted before it
+        for _, list in ipairs(lists) do
+          for _, one in ipairs(list) do
+            s:delete(one)
+          end
+        end
+      end)
+    end)
+    assert.equal("delete sale", list[1])
+    assert.equal("delete region", list[#list])
+    assert.equal(0, Region:count() + Shop:count() + Sale:count())
+  end)
+
+  it("follows an entity that refers to itself", function()
+    local Node = mp.entity("Node", {
+      name = f.string{ max = 50 }, parent = f.belongs_to("Node", { null = true, inverse = "children" }),
+    }, { database = db })
+    db:create_all()
+    local leaf
+    assert.same({ "insert node", "insert node", "insert node" }, writes(function()
+      db:session(function(s)
+        leaf = Node:build{ name = "leaf" }
+        local root, middle = Node:build{ name = "root" }, Node:build{ name = "middle" }
+        s:add_all{ leaf, middle, root, Node:build{ name = "other" } }
+        leaf.parent, middle.parent = middle, root
+      end)
+    end))
+    assert.equal("root", Node:get(leaf.id).parent.parent.name)
+    db:session(function(s)
+      for _, one in ipairs(Node:order_by("id"):all()) do
+        s:delete(one)
+      end
+    end)
+    assert.equal(0, Node:count())
+  end)
+
+  it("breaks a circle at a relation that may be NULL, and completes it afterwards", function()
+    local Person = mp.entity("Person", {
+      name = f.string{ max = 50 }, spouse = f.belongs_to("Person", { null = true, inverse = "spouses" }),
+    }, { database = db })
+    db:create_all()
+    local ada, bob
+    assert.same({ "insert person", "insert person", "update person" }, writes(function()
+      db:session(function()
+        ada, bob = Person{ name = "ada" }, Person{ name = "bob" }
+        ada.spouse, bob.spouse = bob, ada
+      end)
+    end))
+    assert.equal(bob.id, Person:get(ada.id).spouse_id)
+    assert.equal(ada.id, Person:get(bob.id).spouse_id)
+    db:session(function(s)
+      s:delete(ada)
+      s:delete(bob)
+    end)
+    assert.equal(0, Person:count())
+    local narcissus
+    db:session(function()
+      narcissus = Person{ name = "narcissus" }
+      narcissus.spouse = narcissus
+    end)
+    assert.equal(narcissus.id, Person:get(narcissus.id).spouse_id)
+  end)
+
+  it("refuses a circle that nothing can break, and names its relations", function()
+    mp.entity("Egg", { hen = f.belongs_to("Hen") }, { database = db })
+    local Hen = mp.entity("Hen", { egg = f.belongs_to("Egg") }, { database = db })
+    local Egg = mp.entity("Egg", { hen = f.belongs_to("Hen") }, { database = db })
+    local err = raises("bad_argument", db.session, db, function()
+      local hen, egg = Hen{}, Egg{}
+      hen.egg, egg.hen = egg, hen
+    end)
+    assert.truthy(err.message:find("Hen.egg", 1, true))
+    assert.truthy(err.message:find("Egg.hen", 1, true))
+  end)
+
+  it("knows the order also where the keys are the program's own", function()
+    local Code = mp.entity("Code", { code = f.string{ max = 10, primary_key = true } }, { database = db })
+    local Use = mp.entity("Use", { code = f.belongs_to("Code") }, { database = db })
+    db:create_all()
+    assert.same({ "insert code", "insert use" }, writes(function()
+      db:session(function(s)
+        s:add(Use:build{ code_id = "a" })
+        local b = Code:build{ code = "b" }
+        s:add(Use:build{ code = b })
+        s:add_all{ Code:build{ code = "a" }, b }
+      end)
+    end))
+    assert.equal(2, Use:count())
+    db:session(function(s)
+      assert.equal("a", s:get(Code, "a").code)
+      assert.equal(s:get(Code, "a"), Use:filter{ code_id = "a" }:one().code)
+    end)
+  end)
+
+  it("knows objects by keys of several columns", function()
+    local Seat = mp.entity("Seat", {
+      row = f.string{ max = 5 }, number = f.integer(), taken = f.boolean{ default = false },
+    }, { database = db, primary_key = { "row", "number" } })
+    db:create_all()
+    db:session(function(s)
+      local one = Seat{ row = "a", number = 1 }
+      Seat{ row = "a", number = 11 }
+      s:flush()
+      assert.equal(one, Seat:get{ row = "a", number = 1 })
+      assert.equal(one, s:get(Seat, { row = "a", number = 1 }))
+      one.taken = true
+    end)
+    assert.same({ true, false }, Seat:order_by("number"):pluck("taken"))
+  end)
+end)
