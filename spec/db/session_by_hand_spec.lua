@@ -220,7 +220,7 @@ databases.each("a session by hand", function(open, database)
     assert.equal("z@y", Author:get(id).email)
   end)
 
-  if not database.single and not (database.dialect == "sqlite") then
+  if database.server then
     it("sees by optimistic what another connection has changed and committed", function()
       local id = Author:create{ name = "ada", age = 1 }.id
       raises("stale", db.session, db, { optimistic = true, isolation = "read committed" }, function(s)

@@ -131,4 +131,22 @@ databases.each("a query inside a session", function(open, database)
     end)
     assert.equal(5, Author:get(id).age)
   end)
+
+  it("does not ask again for related objects that are known", function()
+    local ada = Author:create{ name = "ada" }
+    Book:create{ title = "1", author = ada }
+    Book:create{ title = "2", author = Author:create{ name = "bob" } }
+    db:session(function(s)
+      local known = s:get(Author, ada.id)
+      local books = Book:order_by("title"):all()
+      assert.equal("SELECT", words(function() -- of the one that is not known
+        assert.equal(known, books[1].author)
+        assert.equal("bob", books[2].author.name)
+      end))
+      assert.equal("", words(function() assert.equal(known, Book:build{ title = "3", author_id = ada.id }.author) end))
+      local related = Book:select_related("author"):order_by("title"):all()
+      assert.equal(books[1], related[1])
+      assert.equal(known, related[1].author)
+    end)
+  end)
 end)

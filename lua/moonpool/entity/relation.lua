@@ -6,6 +6,7 @@ local core = require "moonpool.core"
 local errors = require "moonpool.errors"
 local query = require "moonpool.sql.query"
 local row_of = require "moonpool.sql.row"
+local runtime = require "moonpool.runtime"
 local state = require "moonpool.entity.state"
 local statement = require "moonpool.database.statement"
 
@@ -29,8 +30,27 @@ local function place_of(object, class)
   return other or relation.loading.database_of(class), other
 end
 
+-- In a session what it knows by its key is not asked for again. The keys that are left.
+local function take_known(target, database, attribute, keys, found)
+  local session, key = runtime.current().session, target.model.key
+  if not session or key[2] ~= nil or key[1].attribute ~= attribute then
+    return keys
+  end
+  local left = {}
+  for _, one in ipairs(keys) do
+    local known = session:find(target, database, plain(one))
+    if known then
+      found[plain(one)] = known
+    else
+      left[#left + 1] = one
+    end
+  end
+  return left
+end
+
 local function load_keys(target, database, other, attribute, keys)
   local found = {}
+  keys = take_known(target, database, attribute, keys, found)
   local dialect = relation.loading.dialect_of(database)
   for first = 1, #keys, MOST do
     local some = {}
