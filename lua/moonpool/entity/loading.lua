@@ -188,7 +188,7 @@ end
 
 --- All objects of a statement.
 ---@param other table? the database, when it is not the entity's own
----@return table[]
+---@return table[] objects, table[]? last what the last part of the rows is in each
 function loading.objects(class, database, other, st, params, n)
   local plan = st.plan
   if plan.meta == nil then
@@ -198,7 +198,7 @@ function loading.objects(class, database, other, st, params, n)
   local objects, parts = run(database, nil, st.sql, st.access, params, n, options_of(database, st), core.objects, plan,
     originals, batch)
   finish(class, database, plan, batch, objects, parts)
-  return objects
+  return objects, parts and parts[#parts]
 end
 
 --- The object of a statement that gives one at most.

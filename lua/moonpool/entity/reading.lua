@@ -41,7 +41,7 @@ end
 local function fetch(q)
   local class, database, other = place_of(q)
   local st = compile.select(q, loading.dialect_of(database))
-  return loading.all(class, database, other, st, st:bind(q))
+  return (loading.all(class, database, other, st, st:bind(q)))
 end
 
 --- All rows as an array.

@@ -27,7 +27,7 @@ local function layout_of(columns, first, last)
   for i = first, last do
     local found = columns[i].expression
     local kind = found.op == "column" and found.field.kind or found.number or core.kind[found.kind]
-    layout.names[#layout.names + 1] = columns[i].name
+    layout.names[#layout.names + 1] = columns[i].name or ""
     layout.kinds[#layout.kinds + 1] = kind or core.kind.null
   end
   return layout
@@ -40,7 +40,7 @@ local function plan_of(select, shape)
   if select.own == #columns then return plan end
   plan.layout, plan.width, plan.parts = layout_of(columns, 1, #columns), select.own, {}
   local first = select.own + 1
-  for place, one in ipairs(shape.related) do
+  for place, one in ipairs(shape.related or {}) do
     local last = first
     while columns[last + 1] and columns[last + 1].part == place do last = last + 1 end
     local key = one.step.model.key[1]
@@ -53,6 +53,7 @@ local function plan_of(select, shape)
     plan.parts[place] = part
     first = last + 1
   end
+  if shape.place then plan.parts[#plan.parts + 1] = { first = first, n = #columns - first + 1 } end
   return plan
 end
 

@@ -82,11 +82,18 @@ local function add_columns(select, shape, resolver, whole)
   end
 end
 
+-- Conditions on the place of a row in the order are made by the room above, which knows pages.
+local beyond
+
+--- fn(resolver, shape, built) -> condition
+function select_room.set_beyond(fn) beyond = fn end
+
 local function add_conditions(select, shape, resolver)
   local where, having = {}, {}
   if shape.nothing then where[1] = node.false_ end
   for _, built in ipairs(shape.conditions) do
-    for _, item in ipairs(select_room.parts(condition.resolve(resolver, built))) do
+    local resolved = built._op == "beyond" and beyond(resolver, shape, built) or condition.resolve(resolver, built)
+    for _, item in ipairs(select_room.parts(resolved)) do
       local list = shape.group and select_room.any_node(item, select_room.is_aggregate) and having or where
       list[#list + 1] = item
     end
@@ -148,6 +155,17 @@ local function own_order(shape)
   return order
 end
 
+--- The order of a shape: what was asked for, or the entity's own.
+function select_room.order_of(shape) return shape.order or own_order(shape) end
+
+-- What the rows are sorted by, behind all that they hold.
+local function add_place(select)
+  local columns = select.columns
+  for _, item in ipairs(select.order) do
+    columns[#columns + 1] = { expression = item.expression, part = "place" }
+  end
+end
+
 -- The SELECTs of derived rows. They see nothing of the scope that they are rows of, so names may be the same in both.
 local function add_rows(scope, from, offset)
   local rows = { operator = from.operator, whole = from.whole }
@@ -196,7 +214,8 @@ function select_room.build(shape, options)
   else
     add_columns(select, shape, resolver, options.whole)
   end
-  if not options.unordered then add_order(select, shape, resolver, shape.order or own_order(shape)) end
+  if not options.unordered then add_order(select, shape, resolver, select_room.order_of(shape)) end
+  if shape.place and not (options.whole or options.keys) then add_place(select) end
   return select
 end
 

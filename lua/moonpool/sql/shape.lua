@@ -26,6 +26,7 @@ local MOST_FOLLOWERS = 1000
 ---@field output string       "objects" "rows" "arrays"
 ---@field loaded table?       fields to load, in order; nil: all
 ---@field related table[]?     rows of relations that are read too; see moonpool.sql.related
+---@field place string?      rows tell what they are sorted by; see moonpool.sql.keyset
 ---@field lock string?       for_update: "wait" "nowait" "skip_locked"
 ---@field values table[]      columns after those of an object, or of rows and arrays: { name, template, aggregate }
 ---@field group table[]?      those of values that the rows are grouped by
@@ -35,7 +36,7 @@ local MOST_FOLLOWERS = 1000
 
 local STATE = {
   "model", "context", "conditions", "order", "reversed", "distinct", "output", "loaded", "values", "group",
-  "from", "related", "lock", "nothing", "filtered",
+  "from", "related", "lock", "place", "nothing", "filtered",
 }
 
 local function new(state)
