@@ -76,8 +76,10 @@ databases.each("pages", function(open)
   end
 
   it("by place are those of the order itself where the key is last in it", function()
-    for _, order in ipairs{ { "title", "id" }, { "-pages", "id" }, { "author__name", "-id" }, { "printed", "-price", "id" } } do
-      local query = Book:order_by((unpack or table.unpack)(order))
+    for _, query in ipairs{
+      Book:order_by("title", "id"), Book:order_by("-pages", "id"), Book:order_by("author__name", "-id"),
+      Book:order_by("printed", "-price", "id"),
+    } do
       assert.same(query:pluck("id"), (walk(query)))
       assert.same(query:reverse():pluck("id"), (walk(query:reverse())))
     end
