@@ -73,6 +73,11 @@ function visit.arithmetic(w, node)
 end
 
 -- The smallest integer has no positive counterpart: subtracting says so, a minus sign would not.
+-- The keys of a list are rows of a table to it.
+function visit.among_keys(w, node)
+  w:write(node.operand):say(" IN (VALUES "):keys(node.operand, node.items):say(")")
+end
+
 function visit.negate(w, node)
   if node.kind == "decimal" then return call(w, "mp_decimal_neg", node.operand) end
   if node.kind == "int" then return w:say("mp_sub(0, "):write(node.operand):say(")") end

@@ -45,30 +45,13 @@ function methods:delete()
   return rows, { [class.name] = rows }
 end
 
--- The values of a new object, with the owner where the set belongs to one.
-local function with_owner(q, values)
-  local extra = q.extra
-  if not extra or extra.owner == nil then
-    return values
-  elseif type(values) ~= "table" then
-    return values -- build says what is wrong with it
-  end
-  local all = {}
-  for name, value in pairs(values) do
-    all[name] = value
-  end
-  all[extra.field.attribute] = nil
-  all[extra.field.name] = extra.owner
-  return all
-end
-
 --- Insert an object and return it.
 ---@param values table
 ---@return table
 --- Raises validation, unknown_field, integrity and the other errors of a statement.
 function methods:create(values)
   local class, database, other = place_of(self)
-  return inserting.create(class, with_owner(self, values), database, other)
+  return inserting.create(class, values, database, other)
 end
 
 --- An object that is not saved.
@@ -76,7 +59,7 @@ end
 ---@return table
 function methods:build(values)
   local class = place_of(self)
-  return building.build(class, with_owner(self, values), true)
+  return building.build(class, values, true)
 end
 
 local function merged(match, more)

@@ -275,8 +275,15 @@ field.set_key_of(function(value, relation_field)
     return nil
   end
   local model = getmetatable(value).class.model
-  if relation_field and relation_field.relation and relation_field:target() ~= model then
-    return nil, "takes " .. relation_field:target().name .. ", not " .. model.name
+  local of = relation_field and (relation_field.relation and relation_field:target() or relation_field.whole_key_of)
+  if of and of ~= model then
+    return nil, "takes " .. of.name .. ", not " .. model.name
+  elseif relation_field and relation_field.parts then
+    local parts = {}
+    for place, one in ipairs(model.key) do
+      parts[place] = rawget(value, one.attribute)
+    end
+    return #parts == #model.key and parts or nil, "takes an object that is saved: this " .. model.name .. " has no key yet"
   elseif #model.key ~= 1 then
     return nil, "takes an object with a key of one column, not " .. model.name
   end

@@ -3,6 +3,7 @@
 
 local core = require "moonpool.core"
 local errors = require "moonpool.errors"
+local key_values = require "moonpool.resolve.key"
 local relation = require "moonpool.entity.relation"
 local state = require "moonpool.entity.state"
 local vocabulary = require "moonpool.vocabulary"
@@ -18,17 +19,14 @@ object.methods = {}
 -- What reading a name gives that is no column's value: relations, inverses, pk. Found once for each name.
 local function reader_of(class, name)
   local model = class.model
-  local field = model.relations[name]
-  if field then
+  local found = relation.link(model, name)
+  if found then
+    local follow = found.one and relation.to_one or relation.to_many
     return function(self)
-      return relation.to_one(self, field)
+      return follow(self, found)
     end
-  end
-  local inverse = model.inverses[name]
-  if inverse then
-    return function(self)
-      return relation.to_many(self, inverse)
-    end
+  elseif model.sets[name] then
+    model.sets[name]:target() -- raises: it is not declared
   elseif name == "pk" then
     return function(self)
       return object.key(self)
@@ -56,27 +54,44 @@ function object.is(v)
   return type(meta) == "table" and rawget(meta, "class") ~= nil and rawget(meta, "plan") ~= nil
 end
 
+-- The columns of a relation get the values of a key: a value, or a table by the names of its parts.
+local function set_key(self, field, value)
+  local fields, keys = field:locals(), field:keys()
+  if fields[2] == nil then
+    return rawset(self, fields[1].attribute, fields[1]:convert(value))
+  end
+  for place, part in ipairs(key_values.of(field, value)) do
+    rawset(self, fields[place].attribute, keys[place]:convert(part))
+  end
+end
+
 local function set_relation(self, field, value)
+  local fields = field:locals()
   state.set_pending(self, field.name, nil)
+  state.relate(self, field.name, nil)
   if value == nil or value == null then
-    rawset(self, field.attribute, nil)
-    state.relate(self, field.name, nil)
+    for _, one in ipairs(fields) do
+      rawset(self, one.attribute, nil)
+    end
   elseif object.is(value) then
     local target = field:target()
     local model = getmetatable(value).class.model
     if model ~= target then
       return errors.raise("bad_argument", field:title() .. ": takes " .. target.name .. ", not " .. model.name)
     end
-    local key = rawget(value, field:key_field().attribute)
-    rawset(self, field.attribute, key)
-    if key == nil then
-      state.set_pending(self, field.name, value) -- asked for its key again when self is saved
-    else
+    local complete = true
+    for place, key in ipairs(field:keys()) do
+      local part = rawget(value, key.attribute)
+      rawset(self, fields[place].attribute, part)
+      complete = complete and part ~= nil
+    end
+    if complete then
       state.relate(self, field.name, value)
+    else
+      state.set_pending(self, field.name, value) -- asked for its key again when self is saved
     end
   else
-    rawset(self, field.attribute, field:convert(value))
-    state.relate(self, field.name, nil)
+    set_key(self, field, value)
   end
 end
 object.set_relation = set_relation
@@ -91,8 +106,10 @@ local function refuse(class, name)
     known[each] = true
   end
   if class.model.inverses[name] then
-    return errors.raise("bad_argument", class.name .. "." .. name
-      .. " is a set: change it with :add, :remove, :set or :clear")
+    local inverse = class.model.inverses[name]
+    return errors.raise("bad_argument", class.name .. "." .. name .. (inverse.one
+      and " is the other side of " .. inverse.field:title() .. ": set that"
+      or " is a set: change it with :add, :remove, :set or :clear"))
   elseif rawget(class.entity, name) ~= nil or object.methods[name] then
     return errors.raise("unknown_field", class.name .. "." .. name .. " is a method, not a field")
   end
@@ -117,8 +134,9 @@ function object.set(self, name, value)
     elseif value == null then
       value = nil
     end
-    if field.relation then
-      state.set_pending(self, field.name, nil)
+    local of = field.relation and field or field.part_of
+    if of then
+      state.set_pending(self, of.name, nil)
     end
     rawset(self, name, value)
   elseif type(name) == "string" and name:byte() == 95 then

@@ -112,6 +112,15 @@ function state.relate(object, name, other)
   all[name] = other
 end
 
+--- The rows of a relation to many that were prefetched. Field names have no "*".
+function state.rows(object, name)
+  return state.related(object, "*" .. name)
+end
+
+function state.set_rows(object, name, rows)
+  state.relate(object, "*" .. name, rows)
+end
+
 function state.unrelate(object)
   related[object] = nil
 end
@@ -174,6 +183,9 @@ function transaction.restore(object, was)
     end
   else
     was:restore(object, meta.plan)
+    for _, name in ipairs(meta.hidden or {}) do -- columns of the statement that are none of the object's
+      rawset(object, name, nil)
+    end
     originals[object] = was
   end
 end

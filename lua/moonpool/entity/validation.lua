@@ -31,14 +31,18 @@ function validation.settle_relations(self, class)
   if not class.has_relations or not state.has_relations(self) then
     return
   end
-  for name, field in pairs(class.model.relations) do
+  for _, field in ipairs(class.model.references) do
+    local name = field.name
     local other = state.pending(self, name)
     if other then
-      local key = rawget(other, field:key_field().attribute)
-      if key == nil then
-        return errors.raise("bad_argument", field:title() .. " is an object that is not saved: save it first")
+      local fields = field:locals()
+      for place, key in ipairs(field:keys()) do
+        local part = rawget(other, key.attribute)
+        if part == nil then
+          return errors.raise("bad_argument", field:title() .. " is an object that is not saved: save it first")
+        end
+        rawset(self, fields[place].attribute, part)
       end
-      rawset(self, field.attribute, key)
       state.set_pending(self, name, nil)
       state.relate(self, name, other)
     end
@@ -95,8 +99,8 @@ function validation.read(class, values, self, params, n)
   end
   local by_name = class.model.by_name
   for name in next, values do
-    if by_name[name] == nil then
-      return nil -- pk, a name of the program's own, or none at all
+    if by_name[name] == nil or by_name[name].parts then
+      return nil -- a key of several columns, pk, a name of the program's own, or none at all
     end
   end
   local omitted, problems = 0, nil

@@ -27,7 +27,11 @@ function lookup.is_key(name)
   return entries[name] ~= nil and not NOT_A_KEY[name]
 end
 
+-- What can be asked of a key of several columns.
+local OF_KEY = { exact = true, ne = true, ["in"] = true, not_in = true, isnull = true }
+
 local function suits(entry, kind)
+  if kind == "row" then return OF_KEY[entry.name] or false end
   if kind == "json" then return entry.name == "isnull" end
   return not entry.kinds or kind == nil or entry.kinds[kind] or false
 end

@@ -3,6 +3,7 @@
 
 local errors = require "moonpool.errors"
 local expression = require "moonpool.resolve.expression"
+local key = require "moonpool.resolve.key"
 local lookup = require "moonpool.lookup"
 local node = require "moonpool.tree.node"
 local path_room = require "moonpool.resolve.path"
@@ -33,6 +34,12 @@ end
 
 local function build(resolver, entry, left, operand)
   local takes = entry.takes
+  if left.op == "key" then
+    local select = operand.query and select_of(resolver, operand.query, #left)
+    return key.condition(entry.name, left, operand, function(value, column)
+      return expression.beside(resolver, value, column)
+    end, select)
+  end
   if takes == "flag" then return entry.build(left, operand.value) end
   if takes == "pair" then
     return entry.build(left, value_beside(resolver, operand[1], left), (value_beside(resolver, operand[2], left)))
@@ -49,13 +56,24 @@ local function build(resolver, entry, left, operand)
   return entry.build(left, value_beside(resolver, operand, left))
 end
 
+-- books__isnull and books = NULL ask whether there is a row at all: none has a key that is NULL.
+local function is_about_relation(one, followed)
+  local steps = one.path.steps
+  local last = followed + (steps[followed + 1].inverse.over and #steps > followed + 1 and 2 or 1)
+  return one.path.whole and last == #steps
+    and (one.entry.name == "isnull" or one.entry.name == "exact" and one.operand._op == "null")
+end
+
 -- entries: { path, entry, operand }, of which the first `done` steps were followed to `from`.
 local function resolve_paths(resolver, entries, from, done)
   local items, relations, order = {}, {}, {}
   for _, one in ipairs(entries) do
     local at, followed = expression.follow(resolver, from, one.path, done)
     local step = one.path.steps[followed + 1]
-    if not step then
+    if step and is_about_relation(one, followed) then
+      local any = node.has_row { scope = source.behind(at, step.inverse), columns = {}, where = node.true_ }
+      items[#items + 1] = one.operand.value == false and any or node.negation(any)
+    elseif not step then
       local entry = lookup.get(one.entry.name, one.path.field.kind_name, path_room.title_of(one.path.field))
       items[#items + 1] = build(resolver, entry, expression.column(at, one.path.field), one.operand)
     else

@@ -4,6 +4,7 @@
 local core = require "moonpool.core"
 local errors = require "moonpool.errors"
 local functions = require "moonpool.resolve.functions"
+local key = require "moonpool.resolve.key"
 local node = require "moonpool.tree.node"
 local source = require "moonpool.resolve.source"
 local template_room = require "moonpool.resolve.template"
@@ -83,6 +84,7 @@ end
 
 --- The column at the end of a path whose steps were followed.
 function expression.column(from, field)
+  if field.parts then return key.columns(from, field) end
   return node.column(from, field, from.null or field.null)
 end
 
@@ -115,6 +117,12 @@ local function resolve_path(resolver, template)
   if done < #path.steps then
     errors.raise("unsupported", ("%s leads to many rows: that can stand in a condition or in an aggregate only"):format(
       vocabulary.quoted(template._path)))
+  end
+  if path.field.parts then
+    local names = {}
+    for i, part in ipairs(path.field:locals()) do names[i] = part.attribute end
+    errors.raise("bad_argument", ("%s is a key of several columns (%s), of which an expression is one"):format(
+      vocabulary.quoted(template._path), table.concat(names, ", ")))
   end
   return expression.column(from, path.field)
 end

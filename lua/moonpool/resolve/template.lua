@@ -8,6 +8,7 @@ local condition = require "moonpool.tree.condition"
 local core = require "moonpool.core"
 local errors = require "moonpool.errors"
 local expression = require "moonpool.tree.expression"
+local key_values = require "moonpool.resolve.key"
 local lookup = require "moonpool.lookup"
 local vocabulary = require "moonpool.vocabulary"
 
@@ -170,9 +171,43 @@ local function walk_list(walk, entry, where, value)
   return built
 end
 
--- What stands on the right of a lookup.
-local function walk_operand(walk, entry, where, value)
+-- A key of several columns: a slot for each part.
+local function walk_key(walk, value, field)
+  if value == nil or value == null then
+    say(walk, "null")
+    return { _op = "null" }
+  end
+  local built = { _op = "key" }
+  for i, part in ipairs(key_values.of(field, value)) do built[i] = slot(walk, part) end
+  return built
+end
+
+local function walk_keys(walk, entry, where, value, field)
+  if entry.takes == "one" then return walk_key(walk, value, field) end
+  if is_query(value) then return { _op = "list", query = walk_query(walk, value), items = {} } end
+  local length = array_length(entry, where, value)
+  local built, items = { _op = "list" }, {}
+  built.items = items
+  say(walk, "keys")
+  local last
+  for i = 1, length do
+    if value[i] == null then
+      built.has_null = true
+      say(walk, "null")
+    else
+      last = value[i]
+      items[#items + 1] = walk_key(walk, last, field)
+    end
+  end
+  for _ = #items + 1, last and template.padded(#items) or 0 do items[#items + 1] = walk_key(walk, last, field) end
+  say(walk, "end")
+  return built
+end
+
+-- What stands on the right of a lookup. field: what stands on the left, if it is one.
+local function walk_operand(walk, entry, where, value, field)
   local takes = entry.takes
+  if field and field.parts and takes ~= "flag" then return walk_keys(walk, entry, where, value, field) end
   if takes == "one" then
     return walk_value(walk, value)
   elseif takes == "list" then
@@ -258,13 +293,21 @@ local function walk_match(walk, keys)
   say(walk, "match")
   for i, meaning in ipairs(meanings) do
     say_text(walk, meaning.text)
-    built[i] = { meaning = meaning, operand = walk_operand(walk, meaning.entry, meaning.text, keys[meaning.text]) }
+    built[i] = { meaning = meaning, operand = walk_operand(walk, meaning.entry, meaning.text, keys[meaning.text],
+      meaning.path and meaning.path.field) }
   end
   say(walk, "end")
   return built
 end
 
 -- ---- conditions and expressions ----
+
+-- The field that an expression is, if it is one of the query's own entity.
+local function field_of(walk, node)
+  local context = walk.context
+  if node._op ~= "path" or not node._model or node._model.name ~= context.model.name then return nil end
+  return context.model:path(node._path).field
+end
 
 function walk_condition(walk, node)
   local op = node._op
@@ -273,7 +316,7 @@ function walk_condition(walk, node)
   if op == "lookup" then
     local left = walk_expression(walk, node.left)
     say(walk, node.name)
-    local operand = walk_operand(walk, lookup.entries[node.name], node.left, node.value)
+    local operand = walk_operand(walk, lookup.entries[node.name], node.left, node.value, field_of(walk, node.left))
     return { _op = op, name = node.name, left = left, operand = operand }
   end
   local built = { _op = op }

@@ -85,6 +85,34 @@ runtime.daemon = task.daemon
 --- Give the context that parks, to whoever shall wake it; park() waits until wake(context). Raises like await.
 runtime.park, runtime.wake = await.park, scheduler.wake
 
+--- Park among `set` until wake_all(set), which the context `other` is going to call.
+--- Raises `pool_deadlock` at once when that never gets so far, and `cancelled`.
+---@param set table  ---@param other table  ---@param what string  for messages
+function runtime.park_for(set, other, what)
+  local context = scheduler.current
+  context.waits_tasks, context.waits_what = { [other] = true }, what
+  holders.check(context)
+  set[#set + 1] = context
+  local ok, err = pcall(await.park)
+  holders.end_wait(context)
+  if not ok then
+    for place = #set, 1, -1 do
+      if set[place] == context then
+        table.remove(set, place)
+      end
+    end
+    return error(err, 0)
+  end
+end
+
+function runtime.wake_all(set)
+  for place = #set, 1, -1 do
+    local context = set[place]
+    set[place] = nil
+    scheduler.wake(context)
+  end
+end
+
 -- ---- tasks (api.md section 1) ----
 
 runtime.spawn, runtime.gather, runtime.map = task.spawn, branches.gather, branches.map

@@ -237,7 +237,7 @@ function select_room.inner(built, offset, options)
 end
 
 -- A query set on the right of `in`.
-condition.set_select_of(function(resolver, built)
+condition.set_select_of(function(resolver, built, width)
   local shape = built.shape
   local offset, takes = resolver.offset + built.first, resolver.takes
   for i = 1, shape.count do takes[offset + i] = expression.as_it_is end
@@ -245,9 +245,10 @@ condition.set_select_of(function(resolver, built)
     if built[name] then takes[resolver.offset + built[name]] = expression.as_it_is end
   end
   local select = select_room.inner(built, resolver.offset, { outer = resolver.scope, keys = true })
-  if #select.columns ~= 1 then
-    errors.raise("bad_argument", ("the lookup in takes a query set of one column, this one has %d: values(name) says which")
-      :format(#select.columns))
+  width = width or 1
+  if #select.columns ~= width then
+    errors.raise("bad_argument", ("the lookup in takes a query set of %s, this one has %d: values(name) says which"):format(
+      width == 1 and "one column" or width .. " columns", #select.columns))
   end
   return select
 end)

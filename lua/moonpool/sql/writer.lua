@@ -131,6 +131,9 @@ function visit.call(w, node)
   w:say(spelled or node.name):say("("):list(node.arguments, "alone"):say(")")
 end
 
+-- A key of several columns.
+function visit.key(w, node) w:say("("):list(node, "compared"):say(")") end
+
 function visit.scalar(w, node) w:say("("):select(node.select):say(")") end
 
 --- name(DISTINCT argument) FILTER (WHERE condition), for a function that the server calls `name`.
@@ -172,6 +175,29 @@ local function write_among(w, node, word)
 end
 
 function visit.among(w, node) write_among(w, node, " IN (") end
+
+--- One key of several columns, beside those that it is compared with.
+function Writer:key_values(columns, values)
+  self:say("(")
+  for i, value in ipairs(values) do
+    if i > 1 then self:say(", ") end
+    self:value(value, columns[i])
+  end
+  return self:say(")")
+end
+
+--- The keys of a list, separated.
+function Writer:keys(columns, items)
+  for i, values in ipairs(items) do
+    if i > 1 then self:say(", ") end
+    self:key_values(columns, values)
+  end
+  return self
+end
+
+function visit.among_keys(w, node)
+  w:write(node.operand):say(" IN ("):keys(node.operand, node.items):say(")")
+end
 
 function visit.among_rows(w, node)
   w:compared(node.operand):say(" IN ("):select(node.select):say(")")
