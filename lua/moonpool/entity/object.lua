@@ -102,8 +102,10 @@ local function refuse(class, name)
       .. vocabulary.quoted(name))
   end
   local known = {}
-  for each in pairs(class.model.by_name) do
-    known[each] = true
+  for _, names in ipairs { class.model.by_name, class.model.inverses, class.model.sets } do
+    for each in pairs(names) do
+      known[each] = true
+    end
   end
   if class.model.inverses[name] then
     local inverse = class.model.inverses[name]

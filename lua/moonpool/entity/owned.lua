@@ -67,7 +67,7 @@ local function read(q, name, list, count)
     elseif one == nil or one == core.null then
       return errors.raise("bad_argument", name .. "(nil): it takes objects or keys")
     elseif type(one) == "table" and getmetatable(one) == nil and not is_key(model, one) then
-      if place < count or name ~= "add" or not q.extra.link.over then
+      if one[1] ~= nil or place < count or name ~= "add" or not q.extra.link.over then
         return errors.raise("bad_argument", name .. " takes " .. model.name .. " objects or their keys one by one, not a table"
           .. (one[1] ~= nil and ": " .. name .. "((unpack or table.unpack)(list))" or ""))
       end

@@ -92,9 +92,9 @@ function methods:get(key, ...)
     return one_of(self, fetch(at_most(self:filter(conditions), 2)))
   end
   local model = self.model
-  if #model.key ~= 1 then
+  if #model.key ~= 1 and not object.is(key) then
     return bad(model.name .. " has a key of several columns: get{ ... } with each of them")
-  elseif self.shape == model.root and not self.top and not self.skip then
+  elseif #model.key == 1 and self.shape == model.root and not self.top and not self.skip then
     return get_by_key(self, key)
   end
   return one_of(self, fetch(at_most(self:filter{ pk = key }, 2)))
@@ -194,7 +194,22 @@ end
 
 local MOST = 500 -- values in one statement
 
---- Objects by their key, or by another unique field. Several statements for many keys.
+-- Of a key of several columns each has a level of its own: found[shop][number].
+local function enter(found, one, fields)
+  local last = #fields
+  for place = 1, last do
+    local value = relation.plain(rawget(one, fields[place].attribute))
+    if place == last then
+      found[value] = one
+    else
+      found[value] = found[value] or {}
+      found = found[value]
+    end
+  end
+end
+
+--- Objects by their key, or by another unique field; by a key of several columns as found[a][b]. Several statements for
+--- many keys.
 ---@param keys any[]
 ---@param name string? the field; the key if not given
 ---@return table<any, table>
@@ -202,18 +217,21 @@ function methods:in_bulk(keys, name)
   if type(keys) ~= "table" then
     return bad("in_bulk takes an array of keys, not " .. vocabulary.quoted(keys))
   end
-  local field = self.model:field(name or "pk")
-  if not (field.unique or field.primary_key) then
+  local key = self.model.key
+  local whole = name == nil and key[2] ~= nil
+  local field = not whole and self.model:field(name or "pk")
+  if not whole and not (field.unique or field.primary_key and key[2] == nil) then
     return bad("in_bulk by " .. field.name .. ": it is not unique, so several objects may have one value")
   end
+  local text = whole and "pk__in" or field.attribute .. "__in"
   local found = {}
   for first = 1, #keys, MOST do
     local some = {}
     for place = first, math.min(first + MOST - 1, #keys) do
       some[#some + 1] = keys[place]
     end
-    for _, one in ipairs(fetch(self:filter{ [field.attribute .. "__in"] = some })) do
-      found[relation.plain(rawget(one, field.attribute))] = one
+    for _, one in ipairs(fetch(self:filter{ [text] = some })) do
+      enter(found, one, whole and key or { field })
     end
   end
   return found

@@ -199,7 +199,7 @@ local function known_of(object, link, key)
   if known == nil then
     local batch = state.batch_of(object)
     local owners = batch and batch.owners and batch.owners[link.name]
-    known = owners and owners[key]
+    known = owners and owners[key] or nil
   end
   if known == nil then
     return nil

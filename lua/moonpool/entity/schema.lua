@@ -107,8 +107,10 @@ end
 ---@return table[]
 function Database:entities()
   local list = {}
-  for place, model in ipairs(models_of(self)) do
-    list[place] = model.class.entity
+  for _, model in ipairs(models_of(self)) do
+    if not model.between then
+      list[#list + 1] = model.class.entity
+    end
   end
   return list
 end

@@ -184,7 +184,7 @@ end
 
 local function walk_keys(walk, entry, where, value, field)
   if entry.takes == "one" then return walk_key(walk, value, field) end
-  if is_query(value) then return { _op = "list", query = walk_query(walk, value), items = {} } end
+  if is_query(value) then return { _op = "list", query = template.query(walk, value), items = {} } end
   local length = array_length(entry, where, value)
   local built, items = { _op = "list" }, {}
   built.items = items

@@ -7,6 +7,7 @@ local ddl = {}
 
 local ACTIONS = {
   restrict = "RESTRICT", cascade = "CASCADE", set_null = "SET NULL", set_default = "SET DEFAULT", no_action = "NO ACTION",
+  protect = "RESTRICT", -- who deletes by an object or a query set is told more, see moonpool.entity.guard
 }
 
 -- A name for a constraint where the server's own would be another one than ours.

@@ -1,0 +1,483 @@
+-- Relations of objects: one_to_one, many_to_many, sets that belong to an object, keys of several columns. How rows are
+-- loaded for all objects of a result is in relation_loading_spec.lua.
+
+local mp = require "moonpool"
+local databases = require "spec.support.databases"
+local raises = databases.raises
+local f = mp.field
+
+local function labels(set, name)
+  local list = {}
+  for place, one in ipairs(set:all()) do
+    list[place] = one[name or "label"]
+  end
+  table.sort(list)
+  return table.concat(list, " ")
+end
+
+databases.each("a one_to_one", function(open)
+  local db, Person, Passport
+
+  before_each(function()
+    db = open()
+    Person = mp.entity("Person", { name = f.string{ max = 50 } }, { database = db })
+    Passport = mp.entity("Passport", {
+      number = f.string{ max = 20 },
+      holder = f.one_to_one("Person", { inverse = "passport", on_delete = "cascade" }),
+    }, { database = db })
+    db:create_all()
+    Person:create{ name = "ada" }
+    Person:create{ name = "bob" }
+    Passport:create{ number = "X1", holder = 1 }
+  end)
+
+  it("is one object from both sides, or nil", function()
+    assert.equal("X1", Person:get(1).passport.number)
+    assert.is_nil(Person:get(2).passport)
+    assert.equal("ada", Passport:get(1).holder.name)
+  end)
+
+  it("has no second row", function()
+    local err = raises("unique", function() Passport:create{ number = "X2", holder = 1 } end)
+    assert.same({ "holder" }, err.columns)
+  end)
+
+  it("stands in conditions, orders and values of the other side", function()
+    assert.same({ "ada" }, Person:filter{ passport__number = "X1" }:pluck "name")
+    assert.same({ "bob" }, Person:filter{ passport__isnull = true }:pluck "name")
+    assert.same({ "bob" }, Person:filter{ passport = mp.null }:pluck "name")
+    assert.same({ "ada" }, Person:filter{ passport__isnull = false }:pluck "name")
+    assert.same({ "bob" }, Person:exclude{ passport__number = "X1" }:pluck "name")
+    assert.same({ "bob", "ada" }, Person:order_by("passport__number"):pluck "name")
+    assert.same({ { name = "ada", passport__number = "X1" }, { name = "bob" } },
+      Person:order_by("id"):values("name", "passport__number"):all())
+    assert.same({ "ada" }, Person:filter{ passport = Passport:get(1) }:pluck "name")
+  end)
+
+  it("is set from its own side only", function()
+    local bob = Person:get(2)
+    local err = raises("bad_argument", function() bob.passport = Passport:get(1) end)
+    assert.matches("the other side of Passport.holder: set that", err.message, nil, true)
+    local passport = Passport:get(1)
+    passport.holder = bob
+    passport:save()
+    assert.equal("X1", Person:get(2).passport.number)
+    assert.is_nil(Person:get(1).passport)
+  end)
+
+  it("is asked again when it turns out to lead elsewhere", function()
+    local ada = Person:get(1)
+    local passport = ada.passport
+    passport.holder_id = 2
+    passport:save()
+    assert.is_nil(ada.passport)
+  end)
+end)
+
+databases.each("a many_to_many", function(open)
+  local db, Book, Tag
+
+  before_each(function()
+    db = open()
+    Tag = mp.entity("Tag", { label = f.string{ max = 20, unique = true } }, { database = db })
+    Book = mp.entity("Book", {
+      title = f.string{ max = 50 },
+      tags = f.many_to_many("Tag", { inverse = "books" }),
+      similar = f.many_to_many("Book", { inverse = "similar_to" }),
+    }, { database = db })
+    db:create_all()
+    for _, label in ipairs{ "lua", "sql", "c" } do Tag:create{ label = label } end
+    for _, title in ipairs{ "one", "two", "three" } do Book:create{ title = title } end
+  end)
+
+  it("takes objects and keys, and does not mind what is there", function()
+    local book, lua = Book:get(1), Tag:get(1)
+    assert.equal("", labels(book.tags))
+    book.tags:add(lua, 2)
+    book.tags:add(1, 1, lua)
+    assert.equal("lua sql", labels(book.tags))
+    assert.equal(2, book.tags:count())
+    assert.equal("one", labels(lua.books, "title"))
+    lua.books:add(Book:get(3))
+    assert.equal("lua", labels(Book:get(3).tags))
+    assert.equal(0, Book:get(2).tags:count())
+  end)
+
+  it("takes out objects and keys, whether they are there or not", function()
+    local book = Book:get(1)
+    book.tags:add(1, 2, 3)
+    book.tags:remove(2, Tag:get(3), 77)
+    assert.equal("lua", labels(book.tags))
+    book.tags:remove(2)
+    assert.equal(1, book.tags:clear())
+    assert.equal(0, book.tags:clear())
+    assert.equal("", labels(book.tags))
+    assert.equal(3, Tag:count())
+  end)
+
+  it("is set to exactly what is given", function()
+    local book = Book:get(1)
+    book.tags:add(1, 2)
+    Book:get(2).tags:add(1)
+    book.tags:set{ 2, Tag:get(3) }
+    assert.equal("c sql", labels(book.tags))
+    book.tags:set{}
+    assert.equal("", labels(book.tags))
+    assert.equal("lua", labels(Book:get(2).tags))
+  end)
+
+  it("makes rows that belong to it, and saves new ones", function()
+    local book = Book:get(1)
+    local made = book.tags:create{ label = "new" }
+    assert.equal("new", Tag:get(made.id).label)
+    local fresh = Tag:build{ label = "fresh" }
+    book.tags:add(fresh)
+    assert.is_truthy(fresh.id)
+    assert.equal("fresh new", labels(book.tags))
+    local found, created = book.tags:get_or_create({ label = "new" })
+    assert.is_false(created)
+    assert.equal(made.id, found.id)
+    found, created = book.tags:get_or_create({ label = "third" })
+    assert.is_true(created)
+    assert.equal("fresh new third", labels(book.tags))
+    assert.equal("third", found.label)
+  end)
+
+  it("is a query set", function()
+    local book = Book:get(1)
+    book.tags:add(1, 2, 3)
+    assert.same({ "c", "lua" }, book.tags:exclude{ label = "sql" }:order_by("label"):pluck "label")
+    assert.equal("sql", book.tags:get{ label = "sql" }.label)
+    assert.equal(1, book.tags:filter{ label__startswith = "s" }:update{ label = "SQL" })
+    assert.equal("SQL", Tag:get(2).label)
+    assert.equal(1, (book.tags:filter{ label = "c" }:delete()))
+    assert.equal("SQL lua", labels(book.tags))
+  end)
+
+  it("leads to the same entity in both directions", function()
+    Book:get(1).similar:add(2, 3)
+    assert.equal("three two", labels(Book:get(1).similar, "title"))
+    assert.equal("one", labels(Book:get(2).similar_to, "title"))
+    assert.equal("", labels(Book:get(2).similar, "title"))
+    Book:get(2).similar_to:clear()
+    assert.equal("three", labels(Book:get(1).similar, "title"))
+  end)
+
+  it("stands in conditions: has one that, the same one for the keys of one table", function()
+    Book:get(1).tags:add(1, 2)
+    Book:get(2).tags:add(2)
+    assert.same({ "one" }, Book:filter{ tags__label = "lua" }:pluck "title")
+    assert.same({ "one", "two" }, Book:filter{ tags__label__in = { "lua", "sql" } }:order_by("id"):pluck "title")
+    assert.same({}, Book:filter{ tags__label = "lua", tags__id = 2 }:pluck "title")
+    assert.same({ "one" }, Book:filter({ tags__label = "lua" }, { tags__id = 2 }):pluck "title")
+    assert.same({ "two", "three" }, Book:exclude{ tags__label = "lua" }:order_by("id"):pluck "title")
+    assert.same({ "three" }, Book:filter{ tags__isnull = true }:pluck "title")
+    assert.same({ "three" }, Book:filter{ tags = mp.null }:pluck "title")
+    assert.same({ "one", "two" }, Book:filter{ tags__isnull = false }:order_by("id"):pluck "title")
+    assert.same({ "one" }, Book:filter{ tags = Tag:get(1) }:pluck "title")
+    assert.same({ "sql" }, Tag:filter{ books__title = "two" }:pluck "label")
+  end)
+
+  it("is counted for each object by itself", function()
+    Book:get(1).tags:add(1, 2)
+    Book:get(1).similar:add(2, 3)
+    Book:get(2).tags:add(2)
+    local rows = Book:annotate{ tags_n = mp.fn.count("tags"), like_n = mp.fn.count("similar"),
+      last = mp.fn.max("tags__label") }:order_by("id"):values("title", "tags_n", "like_n", "last"):all()
+    assert.same({
+      { title = "one", tags_n = 2, like_n = 2, last = "sql" }, { title = "two", tags_n = 1, like_n = 0, last = "sql" },
+      { title = "three", tags_n = 0, like_n = 0 },
+    }, rows)
+  end)
+
+  it("loses the pairs of a row that is deleted", function()
+    Book:get(1).tags:add(1, 2)
+    Tag:get(1):delete()
+    assert.equal("sql", labels(Book:get(1).tags))
+    Book:get(1):delete()
+    assert.equal(0, db:fetch_val "select count(*) from book_tags")
+  end)
+
+  it("is as before when its block is undone", function()
+    local book = Book:get(1)
+    book.tags:add(1)
+    pcall(mp.atomic, { database = db }, function()
+      book.tags:set{ 2, 3 }
+      assert.equal("c sql", labels(book.tags))
+      error "undone"
+    end)
+    assert.equal("lua", labels(book.tags))
+  end)
+
+  it("refuses what it cannot take", function()
+    local book = Book:get(1)
+    assert.matches("takes Tag, not Book", raises("bad_argument", function() book.tags:add(Book:get(2)) end).message)
+    assert.matches("one by one", raises("bad_argument", function() book.tags:add{ 1, 2 } end).message)
+    assert.matches("it takes objects or keys", raises("bad_argument", function() book.tags:add(nil) end).message)
+    assert.matches("array", raises("bad_argument", function() book.tags:set(1) end).message)
+    raises("bad_argument", function() book.tags:clear(1) end)
+    raises("bad_argument", function() Tag:filter{ id = 1 }:add(1) end)
+    raises("bad_argument", function() book.tags = {} end)
+    raises("bad_argument", function() return Book:build{ title = "x" }.tags end)
+    raises("foreign_key", function() book.tags:add(99) end)
+    assert.matches("did you mean tags", raises("unknown_field", function() book.tag = 1 end).message)
+    assert.matches("no field", raises("unknown_field", function() book.tags:add(1, { place = 3 }) end).message)
+  end)
+
+  it("goes with create_all and drop_all", function()
+    Book:get(1).tags:add(1)
+    db:create_all()
+    assert.equal(1, Book:get(1).tags:count())
+    local names = {}
+    for place, entity in ipairs(db:entities()) do names[place] = tostring(entity) end
+    table.sort(names)
+    assert.same({ "entity Book", "entity Tag" }, names)
+    db:drop_all()
+    raises("undefined_table", function() db:fetch_all "select * from book_tags" end)
+    db:create_all()
+    assert.equal(0, Book:count())
+  end)
+end)
+
+databases.each("a table between with columns of its own", function(open)
+  local db, Band, Person, Member
+
+  before_each(function()
+    db = open()
+    Band = mp.entity("Band", {
+      name = f.string{ max = 50 }, people = f.many_to_many("Person", { through = "Member", inverse = "bands" }),
+    }, { database = db })
+    Person = mp.entity("Person", { name = f.string{ max = 50 } }, { database = db })
+    Member = mp.entity("Member", {
+      band = f.belongs_to("Band", { inverse = "members", on_delete = "cascade" }),
+      person = f.belongs_to("Person", { inverse = "memberships", on_delete = "cascade" }),
+      plays = f.string{ max = 20, default = "drums" },
+    }, { database = db })
+    db:create_all()
+    Band:create{ name = "trio" }
+    for _, name in ipairs{ "ada", "bob", "cleo" } do Person:create{ name = name } end
+  end)
+
+  it("is an entity, and a set through it", function()
+    local trio = Band:get(1)
+    trio.people:add(1, { plays = "bass" })
+    trio.people:add(2, Person:get(3))
+    trio.people:add(1, 2, { plays = "voice" }) -- are there already
+    assert.equal("ada bob cleo", labels(trio.people, "name"))
+    assert.same({ "bass", "drums", "drums" }, Member:order_by("person_id"):pluck "plays")
+    assert.equal("trio", labels(Person:get(2).bands, "name"))
+    assert.same({ "ada" }, Person:filter{ memberships__plays = "bass" }:pluck "name")
+    trio.people:set{ 1 }
+    assert.same({ "bass" }, Member:all_rows():pluck "plays")
+    trio.people:remove(1)
+    assert.equal(0, Member:count())
+  end)
+
+  it("says which of its columns are the set's own", function()
+    local trio = Band:get(1)
+    assert.matches("what the set itself writes", raises("bad_argument", function()
+      trio.people:add(1, { band = 2 })
+    end).message)
+    assert.matches("did you mean plays", raises("unknown_field", function() trio.people:add(1, { play = "x" }) end).message)
+    raises("bad_argument", function() trio.people:remove(1, { plays = "bass" }) end)
+  end)
+end)
+
+databases.each("a set of rows that lead to their owner", function(open)
+  local db, Person, Pet
+
+  before_each(function()
+    db = open()
+    Person = mp.entity("Person", { name = f.string{ max = 50 } }, { database = db })
+    Pet = mp.entity("Pet", {
+      label = f.string{ max = 50 },
+      owner = f.belongs_to("Person", { inverse = "pets", null = true, on_delete = "set_null" }),
+      vet = f.belongs_to("Person", { inverse = "patients", null = true, on_delete = "protect" }),
+    }, { database = db })
+    db:create_all()
+    Person:create{ name = "ada" }
+    Person:create{ name = "bob" }
+    for _, label in ipairs{ "rex", "tom", "kit" } do Pet:create{ label = label, owner = 1 } end
+  end)
+
+  it("is there or not: its relation asks", function()
+    assert.same({ "bob" }, Person:filter{ pets__isnull = true }:pluck "name")
+    assert.same({ "ada" }, Person:filter{ pets__isnull = false }:pluck "name")
+    assert.same({ "ada" }, Person:exclude{ pets = mp.null }:pluck "name")
+  end)
+
+  it("is written at once, and the objects follow", function()
+    local bob, rex = Person:get(2), Pet:get(1)
+    bob.pets:add(rex, 2)
+    assert.equal(2, rex.owner_id)
+    assert.is_false(rex:is_dirty())
+    assert.equal("bob", rex.owner.name)
+    assert.equal("rex tom", labels(bob.pets))
+    bob.pets:set{ rex, Pet:build{ label = "new" } }
+    assert.equal("new rex", labels(bob.pets))
+    bob.pets:remove(rex)
+    assert.is_nil(rex.owner_id)
+    assert.is_nil(rex.owner)
+    assert.equal(1, bob.pets:clear())
+  end)
+
+  it("is as before when its block is undone, the objects too", function()
+    local bob, rex = Person:get(2), Pet:get(1)
+    pcall(mp.atomic, { database = db }, function()
+      bob.pets:add(rex)
+      assert.equal(2, rex.owner_id)
+      error "undone"
+    end)
+    assert.equal(1, rex.owner_id)
+    assert.equal("ada", rex.owner.name)
+    assert.is_false(rex:is_dirty())
+  end)
+end)
+
+databases.each("a key of several columns", function(open)
+  local db, Shop, Item, Line, Label
+
+  before_each(function()
+    db = open()
+    Shop = mp.entity("Shop", { name = f.string{ max = 50 } }, { database = db })
+    Line = mp.entity("Line", { -- before the entity that it leads to
+      count = f.integer(),
+      item = f.belongs_to("Item", { inverse = "lines", null = true, on_delete = "cascade" }),
+    }, { database = db })
+    Item = mp.entity("Item", {
+      shop = f.belongs_to("Shop", { inverse = "items" }),
+      number = f.string{ max = 10 },
+      name = f.string{ max = 50 },
+      labels = f.many_to_many("Label", { inverse = "items" }),
+    }, { database = db, primary_key = { "shop", "number" } })
+    Label = mp.entity("Label", { label = f.string{ max = 20 } }, { database = db })
+    db:create_all()
+    Shop:create{ name = "corner" }
+    Shop:create{ name = "market" }
+    for _, row in ipairs{ { 1, "a", "apple" }, { 1, "b", "bread" }, { 2, "a", "axe" } } do
+      Item:create{ shop = row[1], number = row[2], name = row[3] }
+    end
+    Label:create{ label = "red" }
+    Label:create{ label = "hot" }
+    Line:create{ count = 1, item = Item:get{ shop = 1, number = "a" } }
+    Line:create{ count = 2, item = { shop = 1, number = "b" } }
+    Line:create{ count = 3, item_shop_id = 2, item_number = "a" }
+    Line:create{ count = 4 }
+  end)
+
+  it("is a column for each part", function()
+    local line = Line:get(1)
+    assert.equal(1, line.item_shop_id)
+    assert.equal("a", line.item_number)
+    assert.equal("apple", line.item.name)
+    assert.equal("axe", Line:get(3).item.name)
+    assert.is_nil(Line:get(4).item)
+    raises("foreign_key", function() Line:create{ count = 9, item = { shop = 2, number = "b" } } end)
+  end)
+
+  it("follows what is set", function()
+    local line = Line:get(1)
+    line.item = Item:get{ shop = 2, number = "a" }
+    assert.equal(2, line.item_shop_id)
+    line.item_shop_id, line.item_number = 1, "b"
+    assert.equal("bread", line.item.name)
+    line:save()
+    assert.equal("b", Line:get(1).item_number)
+    line.item = { shop = 1, number = "a" }
+    assert.equal("apple", line.item.name)
+    line.item = nil
+    assert.is_nil(line.item_shop_id)
+    line:save()
+    assert.is_nil(Line:get(1).item)
+    local new = Line:build{ count = 5 }
+    new.item = Item:build{ shop = 2, number = "z", name = "zip" }
+    new.item:save()
+    new:save()
+    assert.equal("z", Line:get(new.id).item_number)
+  end)
+
+  local function counts(q) return q:order_by("id"):pluck "count" end
+
+  it("stands in conditions as an object, a table of its parts, or a query set", function()
+    local apple = Item:get{ shop = 1, number = "a" }
+    assert.same({ 1 }, counts(Line:filter{ item = apple }))
+    assert.same({ 2 }, counts(Line:filter{ item = { shop = 1, number = "b" } }))
+    assert.same({ 1, 3 }, counts(Line:filter{ item__in = { apple, { shop_id = 2, number = "a" } } }))
+    assert.same({ 1, 4 }, counts(Line:filter{ item__in = { apple, mp.null } }))
+    assert.same({}, counts(Line:filter{ item__in = {} }))
+    assert.same({ 2, 3, 4 }, counts(Line:exclude{ item = apple }))
+    assert.same({ 2, 3, 4 }, counts(Line:filter{ item__ne = apple }))
+    assert.same({ 2, 4 }, counts(Line:filter{ item__not_in = { apple, { shop = 2, number = "a" } } }))
+    assert.same({ 4 }, counts(Line:filter{ item = mp.null }))
+    assert.same({ 1, 2, 3 }, counts(Line:filter{ item__isnull = false }))
+    assert.same({ 1, 2 }, counts(Line:filter{ item__in = Item:filter{ shop__name = "corner" } }))
+    assert.same({ 1, 2 }, counts(Line:filter{ item__shop__name = "corner" }))
+    assert.same({ 1, 3 }, counts(Line:filter{ item__number = "a" }))
+    assert.same({ 3 }, counts(Line:filter{ item__name = "axe" }))
+    assert.same({ 1 }, counts(Line:filter(Line.item:eq(apple))))
+    assert.same({ 1 }, counts(Line:filter(Line.item:in_{ apple })))
+  end)
+
+  it("is pk", function()
+    local apple = Item:get{ shop = 1, number = "a" }
+    assert.equal("apple", Item:get(apple).name)
+    assert.equal("apple", Item:get{ pk = apple }.name)
+    assert.same({ "apple", "axe" }, Item:filter{ pk__in = { apple, { shop = 2, number = "a" } } }:order_by("name"):pluck "name")
+    assert.same({ "axe" }, Item:exclude{ shop = 1 }:pluck "name")
+    assert.same({ shop = 1, number = "a" }, apple.pk)
+    assert.equal("axe", Item:get(Item:get{ name = "axe" }.pk).name)
+    local found = Item:in_bulk{ apple, { shop = 2, number = "a" }, { shop = 7, number = "x" } }
+    assert.equal("apple", found[1].a.name)
+    assert.equal("axe", found[2].a.name)
+    assert.is_nil(found[7])
+    assert.matches("not unique", raises("bad_argument", function() Item:in_bulk({ "a" }, "number") end).message)
+    assert.equal(1, (Item:filter{ pk = { shop = 2, number = "a" } }:update{ name = "AXE" }))
+    assert.equal(1, (Item:order_by("-name"):limit(1):update{ name = "zzz" }))
+    assert.equal("zzz", Item:get{ shop = 1, number = "b" }.name)
+    assert.equal(1, Item:filter{ lines__count = 2 }:delete())
+    assert.equal(2, Item:count())
+  end)
+
+  it("is a set's owner", function()
+    local apple = Item:get{ shop = 1, number = "a" }
+    assert.same({ 1 }, apple.lines:pluck "count")
+    apple.lines:add(2, Line:get(4))
+    assert.same({ 1, 2, 4 }, counts(apple.lines))
+    apple.lines:create{ count = 7 }
+    apple.lines:remove(1)
+    apple.lines:set{ 1 }
+    assert.same({ 1 }, counts(apple.lines))
+    assert.equal(1, apple.lines:clear())
+    assert.equal(0, apple.lines:count())
+  end)
+
+  it("is in a table between", function()
+    local apple, axe = Item:get{ shop = 1, number = "a" }, Item:get{ shop = 2, number = "a" }
+    apple.labels:add(1, 2)
+    axe.labels:add(2)
+    assert.equal("hot red", labels(apple.labels))
+    Label:get(1).items:add(axe, { shop = 1, number = "b" })
+    assert.equal("apple axe bread", labels(Label:get(1).items, "name"))
+    Label:get(1).items:remove({ shop = 1, number = "b" }, apple)
+    assert.equal("axe", labels(Label:get(1).items, "name"))
+    assert.same({ "axe" }, Item:filter{ labels__label = "red" }:pluck "name")
+    Label:get(1).items:set{ apple }
+    assert.same({ "red" }, Label:filter{ items = apple, label = "red" }:pluck "label")
+    assert.same({ { n = 2, name = "apple" }, { n = 1, name = "axe" }, { n = 0, name = "bread" } },
+      Item:annotate{ n = mp.fn.count("labels") }:order_by("name"):values("name", "n"):all())
+  end)
+
+  it("is told by what makes it, and nothing else", function()
+    assert.matches("the key has no number", raises("bad_argument", function() Line:filter{ item = { shop = 1 } } end).message)
+    assert.matches("no part of the key", raises("unknown_field", function()
+      Line:filter{ item = { shop = 1, number = "a", name = "x" } }
+    end).message)
+    assert.matches("object or a table", raises("bad_argument", function() Line:filter{ item = 3 } end).message)
+    assert.matches("takes Item, not Line", raises("bad_argument", function() Line:filter{ item = Line:get(1) } end).message)
+    raises("unknown_lookup", function() Line:filter{ item__gt = { shop = 1, number = "a" } } end)
+    assert.matches("item_shop_id, item_number", raises("bad_argument", function() Line:order_by("item"):all() end).message)
+    local line = Line:get(1)
+    raises("bad_argument", function() line.item = { shop = 1 } end)
+    raises("bad_argument", function() line.item = 3 end)
+  end)
+end)
