@@ -3,7 +3,7 @@
 
 local errors = require "moonpool.errors"
 local expression = require "moonpool.resolve.expression"
-local key = require "moonpool.resolve.key"
+local key_room = require "moonpool.resolve.key"
 local lookup = require "moonpool.lookup"
 local node = require "moonpool.tree.node"
 local path_room = require "moonpool.resolve.path"
@@ -36,7 +36,7 @@ local function build(resolver, entry, left, operand)
   local takes = entry.takes
   if left.op == "key" then
     local select = operand.query and select_of(resolver, operand.query, #left)
-    return key.condition(entry.name, left, operand, function(value, column)
+    return key_room.condition(entry.name, left, operand, function(value, column)
       return expression.beside(resolver, value, column)
     end, select)
   end
