@@ -147,6 +147,16 @@ describe("columns", function()
 end)
 
 describe("a group", function()
+  it("is ordered by two columns of one field behind two relations", function()
+    local Loan = sql.entity("Loan", { giver = f.belongs_to("Author"), taker = f.belongs_to("Author") })
+    sql.assert(Loan:values("giver__name", "taker__name"):annotate { n = fn.count() }:order_by("giver__name", "taker__name"), {
+      sqlite = [[SELECT "giver"."name", "taker"."name", count(*) AS "n" FROM "loan" ]]
+        .. [[JOIN "author" AS "giver" ON "giver"."id" = "loan"."giver_id" ]]
+        .. [[JOIN "author" AS "taker" ON "taker"."id" = "loan"."taker_id" ]]
+        .. [[GROUP BY "giver"."name", "taker"."name" ORDER BY "giver"."name", "taker"."name"]],
+    })
+  end)
+
   it("is made of the columns of values by an aggregate", function()
     sql.assert(Book:values("author__name"):annotate { n = fn.count(), total = fn.sum("pages") }
         :filter { n__gt = 3, pages__gt = 10 }:order_by("-n", "author__name"):limit(5), {

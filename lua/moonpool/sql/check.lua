@@ -15,13 +15,17 @@ local check = {}
 -- Of a group only what is the same in all its rows may be asked.
 local function check_grouped(shape, resolver, tree, where)
   if not shape.group then return end
+  -- a field may be there twice: author__name and editor__name
   local columns = {}
   for _, column in ipairs(shape.group) do
     local resolved = expression.resolve(resolver, column.template)
-    if resolved.op == "column" then columns[resolved.field] = resolved.source end
+    if resolved.op == "column" then
+      columns[resolved.source] = columns[resolved.source] or {}
+      columns[resolved.source][resolved.field] = true
+    end
   end
   any_node(tree, function(one)
-    if one.op == "column" and columns[one.field] ~= one.source then
+    if one.op == "column" and not (columns[one.source] and columns[one.source][one.field]) then
       errors.raise("bad_argument", ("%s asks for %s, which is not the same in all rows of a group: name it in values,"
         .. " or take an aggregate of it"):format(where, one.field:title()))
     end
