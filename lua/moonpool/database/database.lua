@@ -258,7 +258,7 @@ function Database:codec(type_name, functions)
   return codec.add(self, type_name, functions)
 end
 
-for _, name in ipairs { "diff", "reads" } do
+for _, name in ipairs { "reads" } do
   Database[name] = function()
     return errors.raise("unsupported", "db:" .. name .. " is not built yet")
   end

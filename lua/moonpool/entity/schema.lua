@@ -5,6 +5,7 @@ local catalog = require "moonpool.schema.catalog"
 local core = require "moonpool.core"
 local database_of = require "moonpool.database.database"
 local ddl = require "moonpool.sql.ddl"
+local diff = require "moonpool.schema.diff"
 local errors = require "moonpool.errors"
 local loading = require "moonpool.entity.loading"
 local model_of = require "moonpool.resolve.model"
@@ -16,6 +17,10 @@ local vocabulary = require "moonpool.vocabulary"
 local schema = {}
 
 local Database = database_of.methods
+
+local databases_of = setmetatable({}, { __mode = "k" }) -- of diffs
+
+diff.metatable.__index = diff.metatable
 
 -- Whether an entity lives in the database. Entities that name none live in the default one, and in a database that
 -- was opened without a name.
@@ -131,6 +136,25 @@ function Database:reflect(options)
   schema.check_options("reflect", options or {}, REFLECT)
   self.tables = catalog.read(self, options and options.schema).tables
   return self.tables
+end
+
+--- The statements that turn the database into what its entities say, in their order; nothing is run but what reads.
+---@return moonpool.diff  an array of statements, with `destructive` (statements that would lose something), `needs` (what has to
+--- be done by hand) and run(), which runs the array; it prints readably
+--- Raises unsupported and the errors of a statement.
+function Database:diff()
+  local known = {}
+  for _, model in ipairs(schema.models_in(self, true)) do
+    known[model.table] = true
+  end
+  local found = diff.of(self, loading.dialect_of(self), models_of(self), known)
+  databases_of[found] = self
+  return found
+end
+
+--- Run the statements: all or nothing, where the server can undo what changes a table (not MariaDB).
+function diff.metatable:run()
+  return run_all(databases_of[self], self)
 end
 
 --- Author:create_table()

@@ -4,6 +4,7 @@
 local core = require "moonpool.core"
 local dialects = require "moonpool.dialect"
 local statement = require "moonpool.database.statement"
+local tokens = require "moonpool.schema.tokens"
 local types = require "moonpool.schema.types"
 
 local catalog = {}
@@ -124,6 +125,19 @@ function Catalog.columns_of(found)
 end
 catalog.columns_of = Catalog.columns_of
 
+-- The columns that a condition speaks of.
+local function mentioned(found, expression)
+  local columns, seen = {}, {}
+  for _, token in ipairs(tokens.read(expression)) do
+    local name = token.kind == "name" and token.value or token.kind == "word" and token.text
+    if name and found.columns[name] and not seen[name] then
+      seen[name] = true
+      columns[#columns + 1] = name
+    end
+  end
+  return columns
+end
+
 -- What several of its parts say together.
 local function complete(self, dialect)
   for _, found in ipairs(self.list) do
@@ -131,6 +145,7 @@ local function complete(self, dialect)
       column.field = types.field_of(dialect, column)
       column.primary_key, column.unique = false, false
     end
+    for _, check in ipairs(found.checks) do check.columns = check.columns or mentioned(found, check.expression) end
     for _, name in ipairs(found.primary_key.columns) do found.columns[name].primary_key = true end
     for _, index in ipairs(found.indexes) do
       if index.unique and not index.where and not index.calculated then
@@ -147,14 +162,17 @@ end
 --- Read the catalog of a database.
 ---@param database moonpool.database
 ---@param schema string?  a PostgreSQL schema or another database of a MariaDB server
----@return table  tables (by name), list (of them), definitions (SQLite: what CREATE TABLE alone tells, by name)
+---@return table  tables (by name), list (of them), ask (as it asked); SQLite: sql (CREATE TABLE by name), definitions (what that
+--- alone tells) and programs (views and triggers)
 --- Raises the errors of a statement, unsupported.
 function catalog.read(database, schema)
-  local self = setmetatable({ tables = setmetatable({}, Tables), list = {}, definitions = {}, schema = schema }, Catalog)
+  local self = setmetatable({ tables = setmetatable({}, Tables), list = {}, definitions = {}, sql = {}, schema = schema }, Catalog)
   local name = dialects.get(database.dialect:find "^fake" and "sqlite" or database.dialect).name
   local function ask(sql, parameter)
     return (statement.run(database, nil, sql, "read", { parameter }, parameter and 1 or 0, nil, core.rows))
   end
+  self.ask = ask
+  if readers[name].programs then self.programs = readers[name].programs(ask) end
   readers[name].read(self, ask, schema)
   complete(self, name)
   return self

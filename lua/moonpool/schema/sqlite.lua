@@ -36,12 +36,13 @@ local function read_columns(rows, catalog)
     if not definition then
       definition = create_table.read(row.kind == "table" and row.sql or "")
       catalog.definitions[row.table] = definition
+      catalog.sql[row.table] = row.sql
       for i, check in ipairs(definition.checks) do found.checks[i] = check end
     end
     local written = definition.columns[row.name] or {}
     catalog:column(found, {
       name = row.name, type = row.type or "", null = row.required == 0, default = row.hidden < 2 and row.default or nil,
-      computed = row.hidden >= 2 and (written.computed or "") or nil, collation = written.collation,
+      computed = row.hidden >= 2 and (written.computed or "") or nil, stored = row.hidden == 3 or nil, collation = written.collation,
       place = row.place > 0 and row.place or nil,
     })
   end
@@ -101,6 +102,13 @@ local function read_foreign_keys(rows, catalog)
       end
     end
   end
+end
+
+--- Views and triggers, in the order in which they were made.
+---@param ask fun(sql: string): table[]
+---@return {name: string, type: string, sql: string}[]
+function sqlite.programs(ask)
+  return ask "SELECT name, type, sql FROM sqlite_schema WHERE type IN ('view', 'trigger') ORDER BY rowid"
 end
 
 --- Read the catalog.

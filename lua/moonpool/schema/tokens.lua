@@ -4,13 +4,18 @@
 local tokens = {}
 
 -- The end of a quoted token that begins at i, its quote being doubled inside.
-local function closing(sql, i, quote)
+local function closing(sql, i, quote, backslash)
   local at = i + 1
   while true do
-    at = sql:find(quote, at, true)
+    at = sql:find(backslash and "[\\" .. quote .. "]" or quote, at)
     if at == nil then return #sql end
-    if sql:sub(at + 1, at + 1) ~= quote then return at end
-    at = at + 2
+    if sql:byte(at) == 92 then
+      at = at + 2
+    elseif sql:sub(at + 1, at + 1) ~= quote then
+      return at
+    else
+      at = at + 2
+    end
   end
 end
 
@@ -19,11 +24,12 @@ local function unquoted(sql, i, j, quote)
 end
 
 -- The end and the kind of the token at i, and its value where that is not its text.
-local function token_at(sql, i)
+local function token_at(sql, i, backslash)
   local c = sql:sub(i, i)
   if c == "'" then
-    local j = closing(sql, i, c)
-    return j, "text", unquoted(sql, i, j, c)
+    local j = closing(sql, i, c, backslash)
+    local value = unquoted(sql, i, j, c)
+    return j, "text", backslash and (value:gsub("\\(.)", "%1")) or value
   elseif c == '"' or c == "`" then
     local j = closing(sql, i, c)
     return j, "name", unquoted(sql, i, j, c)
@@ -44,9 +50,10 @@ end
 
 --- The tokens of a text, without spaces and comments.
 ---@param sql string
+---@param backslash boolean?  whether one in a text keeps what follows from meaning anything (MariaDB)
 ---@return {kind: "text"|"name"|"number"|"word"|"symbol", text: string, value: string, from: integer, to: integer}[]
 --- value: a quoted one without its quotes, a word in capitals.
-function tokens.read(sql)
+function tokens.read(sql, backslash)
   local list, i = {}, 1
   while true do
     i = sql:find("%S", i)
@@ -57,7 +64,7 @@ function tokens.read(sql)
       local _, j = sql:find("*/", i + 2, true)
       i = (j or #sql) + 1
     else
-      local j, kind, value = token_at(sql, i)
+      local j, kind, value = token_at(sql, i, backslash)
       local text = sql:sub(i, j)
       list[#list + 1] = { kind = kind, text = text, value = value or (kind == "word" and text:upper() or text), from = i, to = j }
       i = j + 1

@@ -5,7 +5,8 @@ local writer = require "moonpool.sql.writer"
 
 local ddl = {}
 
-local ACTIONS = {
+--- How the actions of a relation are written.
+ddl.actions = {
   restrict = "RESTRICT", cascade = "CASCADE", set_null = "SET NULL", set_default = "SET DEFAULT", no_action = "NO ACTION",
   protect = "RESTRICT", -- who deletes by an object or a query set is told more, see moonpool.entity.guard
 }
@@ -31,6 +32,7 @@ local function write_check(w, check)
 end
 
 local function write_column(w, described, column)
+  if column.text then return w:say(column.text) end
   w:name(column.name):say(" ")
   if column.generated then return w:say(w.dialect.generated_key) end
   w:say(column.type)
@@ -61,10 +63,28 @@ end
 local function write_foreign_key(w, key)
   w:say("("):list(key.columns, "name"):say(") REFERENCES "):name(key.table)
   w:say(" ("):list(key.references, "name"):say(")")
-  w:say(" ON DELETE " .. ACTIONS[key.on_delete] .. " ON UPDATE " .. ACTIONS[key.on_update])
+  w:say(" ON DELETE " .. ddl.actions[key.on_delete] .. " ON UPDATE " .. ddl.actions[key.on_update])
 end
 
-local function create_index(described, dialect, index)
+--- A column as CREATE TABLE and ADD COLUMN have it.
+---@return string
+function ddl.column_text(described, dialect, column)
+  local w = writer.new(dialect, false)
+  write_column(w, described, column)
+  return w:sql()
+end
+
+--- What stands behind FOREIGN KEY.
+---@return string
+function ddl.foreign_key_text(dialect, key)
+  local w = writer.new(dialect, false)
+  write_foreign_key(w, key)
+  return w:sql()
+end
+
+--- CREATE INDEX, where it is not there.
+---@return string
+function ddl.create_index(described, dialect, index)
   local w = writer.new(dialect, false)
   w:say(index.unique and "CREATE UNIQUE INDEX IF NOT EXISTS " or "CREATE INDEX IF NOT EXISTS ")
   w:name(index.name):say(" ON "):name(described.name)
@@ -72,13 +92,12 @@ local function create_index(described, dialect, index)
   return w:sql()
 end
 
---- The statements that make the table of a model and its indexes, where they are not there.
----@param model table
+--- CREATE TABLE of a description, where it is not there. Its `texts` stand behind all else.
+---@param described table
 ---@param dialect table
 ---@param missing table<table, true>?  models that relations must not name yet
----@return string[]
-function ddl.create_table(model, dialect, missing)
-  local described = tables.describe(model, dialect)
+---@return string
+function ddl.table_text(described, dialect, missing)
   local w = writer.new(dialect, false)
   w:say("CREATE TABLE IF NOT EXISTS "):name(described.name):say(" (")
   for i, column in ipairs(described.columns) do
@@ -96,10 +115,21 @@ function ddl.create_table(model, dialect, missing)
       write_foreign_key(w, key)
     end
   end
-  w:say("\n)" .. dialect.table_options)
-  local statements = { w:sql() }
+  for _, text in ipairs(described.texts or {}) do w:say(",\n  " .. text) end
+  w:say("\n)" .. (described.options or dialect.table_options))
+  return w:sql()
+end
+
+--- The statements that make the table of a model and its indexes, where they are not there.
+---@param model table
+---@param dialect table
+---@param missing table<table, true>?  models that relations must not name yet
+---@return string[]
+function ddl.create_table(model, dialect, missing)
+  local described = tables.describe(model, dialect)
+  local statements = { ddl.table_text(described, dialect, missing) }
   for _, index in ipairs(described.indexes) do
-    statements[#statements + 1] = create_index(described, dialect, index)
+    statements[#statements + 1] = ddl.create_index(described, dialect, index)
   end
   return statements
 end
