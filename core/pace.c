@@ -4,14 +4,20 @@
 #define FAST_NS ((uint64_t)2 * 1000 * 1000)  /* of the server's own time, on average */
 #define LONG_NS ((uint64_t)20 * 1000 * 1000) /* nothing more is sent behind what runs longer */
 
-void mp_pace_note(mp_pace *pace, uint64_t hash, uint64_t took_ns)
+static void note_way(mp_pace *pace, uint64_t took_ns)
 {
-  size_t place = hash % MP_PACE_PLACES;
-  uint64_t *average_ns = &pace->places[place].average_ns;
   if (pace->way_ns == 0 || took_ns < pace->way_ns)
     pace->way_ns = took_ns;
   else
     pace->way_ns += (took_ns - pace->way_ns) / 1024; /* the way may become longer, too */
+}
+
+void mp_pace_note(mp_pace *pace, uint64_t hash, uint64_t took_ns, bool went)
+{
+  size_t place = hash % MP_PACE_PLACES;
+  uint64_t *average_ns = &pace->places[place].average_ns;
+  if (went)
+    note_way(pace, took_ns);
   if (pace->places[place].hash != hash) {
     pace->places[place].hash = hash;
     *average_ns = took_ns;

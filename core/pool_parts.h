@@ -32,6 +32,7 @@ typedef struct mp_slot {
   mp_hold *hold;       /* HELD */
   mp_list guests;      /* SHARED: holds, the one whose answer is next first */
   int guest_n;
+  int extra_room;       /* guests that it has learnt to take beyond the usual number */
   bool spoilt;          /* one of them said that the connection is of no use any more */
   uint64_t answered_ns; /* when the last errand on it was answered */
   mp_gateplace place;   /* the gate that a hold left us, until the connection is clean */

@@ -1,10 +1,15 @@
 /* pool_share.c - connections that several errands share, each behind the other in the server's pipeline.
 ** Only plain reads of the ORM's own making do, and only those that were measured to be fast: whoever writes may wait for
 ** somebody's lock, and everybody behind would wait too. Nobody joins while there is an idle connection or room for a new one,
-** and nobody joins behind a statement that runs too long already. A shared connection is idle again when its last guest has left. */
+** and nobody joins behind a statement that runs too long already. A shared connection is idle again when its last guest has left.
+** Sixteen share one: so many may have to wait for one that turns out to be slow. Where the server is far away they would mostly be
+** on their way, and neither side at work: a connection that was full while more were waiting, and goes on to answer, takes more by
+** and by, as many as its way holds; one whose head is slow is back at sixteen. */
 #include "pool_parts.h"
 
-#define GUESTS_MAX 16
+#define GUESTS 16
+#define GUESTS_MAX 64
+#define GUESTS_WAY_NS ((uint64_t)500 * 1000) /* of the way there and back: that much holds GUESTS */
 
 static bool is_plain_read(const mp_request *req)
 {
@@ -25,12 +30,24 @@ static uint64_t began_ns(const mp_slot *slot, const mp_request *req)
                                                                      : slot->answered_ns;
 }
 
-static bool has_room(const mp_slot *slot, uint64_t now_ns)
+static bool has_room(mp_slot *slot, uint64_t now_ns)
 {
   const mp_hold *head = mp_container_of(slot->guests.next, mp_hold, node);
-  return slot->guest_n < GUESTS_MAX && !slot->spoilt && !mp_slot_is_spent(slot) &&
-         mp_connection_state(slot->conn) == MP_CONN_READY &&
-         !mp_pace_is_long(&slot->pool->pace, began_ns(slot, mp_errand_request(head)), now_ns);
+  if (mp_pace_is_long(&slot->pool->pace, began_ns(slot, mp_errand_request(head)), now_ns)) {
+    slot->extra_room = 0;
+    return false;
+  }
+  return slot->guest_n < GUESTS + slot->extra_room && !slot->spoilt && !mp_slot_is_spent(slot) &&
+         mp_connection_state(slot->conn) == MP_CONN_READY;
+}
+
+static void learn_room(mp_slot *slot)
+{
+  const mp_pool *pool = slot->pool;
+  if (pool->waiting_n > 0 && slot->guest_n >= GUESTS + slot->extra_room &&
+      slot->guest_n < GUESTS_MAX &&
+      pool->pace.way_ns / GUESTS_WAY_NS * GUESTS > (uint64_t)slot->extra_room)
+    slot->extra_room++;
 }
 
 mp_slot *mp_share_find(mp_pool *pool)
@@ -92,7 +109,10 @@ void mp_share_note(mp_hold *hold, const mp_request *req)
   if (slot == NULL)
     return;
   now_ns = mp_clock_ns();
-  if (req->error.kind == MP_OK && req->started_ns != 0 && is_plain_read(req))
-    mp_pace_note(&slot->pool->pace, req->sql_hash, now_ns - began_ns(slot, req));
+  if (req->error.kind == MP_OK && req->started_ns != 0 && is_plain_read(req)) {
+    mp_pace_note(&slot->pool->pace, req->sql_hash, now_ns - began_ns(slot, req),
+                 req->started_ns >= slot->answered_ns);
+    learn_room(slot);
+  }
   slot->answered_ns = now_ns;
 }

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEPTH 16 /* statements in flight on a shared connection */
+#define DEPTH                                                                                      \
+  64 /* statements that a shared connection may be given; how many are is the pool's affair */
 
 static mp_pgsession *of(mp_session *base)
 {

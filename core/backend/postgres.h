@@ -149,6 +149,8 @@ typedef struct mp_pgsession {
   int kept_n;
   bool tainted, closing;
   bool riding;   /* the last one that was sent has no Sync behind it yet */
+  int rider_n;   /* how many there are since the last Sync */
+  int sync_n;    /* Syncs that are not answered */
   bool flushing; /* the socket did not take all */
   mp_pgcancel cancel;
   mp_job *asking;  /* PQcancel */
@@ -175,6 +177,7 @@ void mp_pgsession_lose(mp_pgsession *ses); /* the connection is broken: everybod
 /* postgres_send.c */
 void mp_pgsession_feed(mp_pgsession *ses); /* send what may be sent */
 bool mp_pgsession_send_plain(mp_pgsession *ses, const char *sql);
+bool mp_pgsession_send_sync(mp_pgsession *ses); /* counts it; the answer is a PGRES_PIPELINE_SYNC */
 /* Send a task that was guarded: its statement. False: the connection is broken. */
 bool mp_pgsession_start(mp_pgsession *ses, mp_pgtask *task);
 /* Give those that ride together their Sync. False: the connection is broken. */

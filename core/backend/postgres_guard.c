@@ -15,8 +15,7 @@ bool mp_pgguard_begin(mp_pgsession *ses, mp_pgtask *task)
 {
   task->guarded = true;
   task->phase = MP_PG_GUARDING;
-  return mp_pgsession_send_plain(ses, "SAVEPOINT moonpool_stream") &&
-         PQpipelineSync(ses->conn) == 1;
+  return mp_pgsession_send_plain(ses, "SAVEPOINT moonpool_stream") && mp_pgsession_send_sync(ses);
 }
 
 bool mp_pgguard_must_release(const mp_pgsession *ses, const mp_pgtask *task)
@@ -31,5 +30,5 @@ bool mp_pgguard_release(mp_pgsession *ses)
   bool undo = ses->tx == MP_TX_ABORTED;
   return (!undo || mp_pgsession_send_plain(ses, "ROLLBACK TO SAVEPOINT moonpool_stream")) &&
          mp_pgsession_send_plain(ses, "RELEASE SAVEPOINT moonpool_stream") &&
-         PQpipelineSync(ses->conn) == 1;
+         mp_pgsession_send_sync(ses);
 }

@@ -64,7 +64,7 @@ bool mp_pglisten_start(mp_pgsession *ses, mp_pgtask *task)
   ses->tainted = true;
   task->phase = MP_PG_RUNNING;
   return PQsendQueryParams(ses->conn, task->req->sql, 0, NULL, NULL, NULL, NULL, 0) == 1 &&
-         PQpipelineSync(ses->conn) == 1;
+         mp_pgsession_send_sync(ses);
 }
 
 static void deliver(mp_pgtask *task, notes *all)

@@ -280,6 +280,7 @@ static void take(mp_pgsession *ses, mp_pgtask *task, PGresult *result)
   switch (PQresultStatus(result)) {
   case PGRES_PIPELINE_SYNC:
     PQclear(result);
+    ses->sync_n--;
     mp_pgsession_note_status(ses);
     phase_ended(ses, task);
     return;

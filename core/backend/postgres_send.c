@@ -11,10 +11,19 @@
 
 #define PARAMS_MAX 65535 /* the protocol counts them in 16 bits */
 #define BATCH_ROWS 500   /* of MANY, before the server's answers are read */
+#define SYNCS_MAX 16     /* in flight */
+#define RIDERS_MAX                                                                                 \
+  16 /* under one Sync: the first answers are read while the server is at the next */
 
 static bool pooled(const mp_pgsession *ses)
 {
   return ses->base.config->pooler;
+}
+
+bool mp_pgsession_send_sync(mp_pgsession *ses)
+{
+  ses->sync_n++;
+  return PQpipelineSync(ses->conn) == 1;
 }
 
 bool mp_pgsession_send_plain(mp_pgsession *ses, const char *sql)
@@ -35,15 +44,14 @@ static mp_pgtask *own_task(mp_pgsession *ses)
 
 static bool send_own(mp_pgsession *ses, const char *sql)
 {
-  return own_task(ses) != NULL && mp_pgsession_send_plain(ses, sql) &&
-         PQpipelineSync(ses->conn) == 1;
+  return own_task(ses) != NULL && mp_pgsession_send_plain(ses, sql) && mp_pgsession_send_sync(ses);
 }
 
 /* What is kept back goes by itself, before a task that has to be alone on the connection. */
 static bool send_kept_alone(mp_pgsession *ses)
 {
   mp_pgtask *task = own_task(ses);
-  return task != NULL && mp_pgtx_send_kept(ses, task) && PQpipelineSync(ses->conn) == 1;
+  return task != NULL && mp_pgtx_send_kept(ses, task) && mp_pgsession_send_sync(ses);
 }
 
 /* The task failed before it could be sent, what was kept back is under way already. */
@@ -53,7 +61,7 @@ static bool send_sync_for_kept(mp_pgsession *ses, const mp_pgtask *task)
   if (instead == NULL)
     return false;
   instead->skip = task->skip;
-  return PQpipelineSync(ses->conn) == 1;
+  return mp_pgsession_send_sync(ses);
 }
 
 bool mp_pgsession_barrier(mp_pgsession *ses)
@@ -83,8 +91,9 @@ bool mp_pgsession_sync(mp_pgsession *ses)
   if (!ses->riding)
     return true;
   ses->riding = false;
+  ses->rider_n = 0;
   mp_container_of(ses->sent.prev, mp_pgtask, node)->rides = false;
-  return PQpipelineSync(ses->conn) == 1;
+  return mp_pgsession_send_sync(ses);
 }
 
 static bool may_ride(const mp_pgsession *ses, const mp_pgtask *task)
@@ -101,7 +110,7 @@ static bool send_prepare(mp_pgsession *ses, mp_pgtask *task)
   task->phase = MP_PG_PREPARING;
   task->command = 0;
   return PQsendPrepare(ses->conn, name, task->req->sql, 0, NULL) == 1 &&
-         PQsendDescribePrepared(ses->conn, name) == 1 && PQpipelineSync(ses->conn) == 1;
+         PQsendDescribePrepared(ses->conn, name) == 1 && mp_pgsession_send_sync(ses);
 }
 
 /* One execution, with the parameters of that row. False: *broken, or the task has failed. */
@@ -178,9 +187,9 @@ bool mp_pgsession_run(mp_pgsession *ses, mp_pgtask *task)
     mp_pgtask_fail(task, MP_E_INTERNAL, "libpq refused the single-row mode");
   if (may_ride(ses, task)) {
     task->rides = ses->riding = true;
-    return true;
+    return ++ses->rider_n < RIDERS_MAX || mp_pgsession_sync(ses);
   }
-  return PQpipelineSync(ses->conn) == 1;
+  return mp_pgsession_send_sync(ses);
 }
 
 static bool find_statement(mp_pgsession *ses, mp_pgtask *task)
@@ -255,7 +264,7 @@ static bool send_task(mp_pgsession *ses, mp_pgtask *task)
     return mp_pgsession_start(ses, task);
   }
   task->phase = MP_PG_RUNNING;
-  return mp_pgsession_send_plain(ses, sql) && PQpipelineSync(ses->conn) == 1;
+  return mp_pgsession_send_plain(ses, sql) && mp_pgsession_send_sync(ses);
 }
 
 static bool must_wait(const mp_pgsession *ses, const mp_pgtask *task)
@@ -264,8 +273,8 @@ static bool must_wait(const mp_pgsession *ses, const mp_pgtask *task)
   if (mp_list_empty(&ses->sent))
     return false;
   last = mp_container_of(ses->sent.prev, mp_pgtask, node);
-  return mp_pgtask_is_alone(task) || mp_pgtask_is_alone(last) || last->phase == MP_PG_PREPARING ||
-         (last->req != NULL && last->req->op == MP_OP_MANY);
+  return ses->sync_n >= SYNCS_MAX || mp_pgtask_is_alone(task) || mp_pgtask_is_alone(last) ||
+         last->phase == MP_PG_PREPARING || (last->req != NULL && last->req->op == MP_OP_MANY);
 }
 
 /* It waits behind others that share the connection: whoever stopped it need not. What comes for it is thrown away. */

@@ -32,7 +32,7 @@ static int teardown(void **state)
 static void note(uint64_t hash, uint64_t took_ns, int times)
 {
   while (times-- > 0)
-    mp_pace_note(pace, hash, took_ns);
+    mp_pace_note(pace, hash, took_ns, true);
 }
 
 static void what_was_never_measured_is_not_fast(void **state)
@@ -63,6 +63,17 @@ static void the_way_to_the_server_does_not_count(void **state)
   assert_true(mp_pace_is_fast(pace, 1));
   assert_true(mp_pace_is_fast(pace, 2));
   assert_false(mp_pace_is_fast(pace, 3));
+}
+
+static void what_is_answered_behind_another_says_nothing_of_the_way(void **state)
+{
+  (void)state;
+  note(1, 80 * MS, 5);
+  for (int i = 0; i < 100; i++)
+    mp_pace_note(pace, 1, 10 * US, false);
+  assert_int_equal(pace->way_ns, 80 * MS);
+  note(1, 80 * MS, 5);
+  assert_true(mp_pace_is_fast(pace, 1));
 }
 
 static void a_way_that_became_longer_is_learnt(void **state)
@@ -116,6 +127,7 @@ int main(void)
       PACE_TEST(what_was_never_measured_is_not_fast),
       PACE_TEST(what_takes_longer_than_two_milliseconds_is_not_fast),
       PACE_TEST(the_way_to_the_server_does_not_count),
+      PACE_TEST(what_is_answered_behind_another_says_nothing_of_the_way),
       PACE_TEST(a_way_that_became_longer_is_learnt),
       PACE_TEST(one_slow_time_is_forgotten_and_a_slow_statement_found_out),
       PACE_TEST(the_times_of_one_statement_are_not_anothers),

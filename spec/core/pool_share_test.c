@@ -2,6 +2,8 @@
 ** likes. `fast` and `held` were measured before, so they are known to be fast; `held` hangs from then on. */
 #include "taker.h"
 
+#include "pool_parts.h"
+
 #include <unistd.h>
 
 #define DEPTH 16
@@ -43,7 +45,7 @@ static void learn(const char *sql)
   }
 }
 
-static void open_shared(const char *text, int max, bool pipeline)
+static void open_pool_shared(const char *text, int max, bool pipeline)
 {
   mp_pool_limits limits = {.max = max, .timeout_ns = 5000 * MS};
   mp_error err = MP_ERROR_NONE;
@@ -52,8 +54,18 @@ static void open_shared(const char *text, int max, bool pipeline)
   config = config_for("fake", "db");
   config->pipeline = pipeline;
   assert_int_equal(mp_pool_new(&pool, loop, config, &limits, &err), MP_OK);
+}
+
+static void open_shared(const char *text, int max, bool pipeline)
+{
+  open_pool_shared(text, max, pipeline);
   learn("select fast");
   learn("select held");
+}
+
+static const mp_slot *shared_slot(void)
+{
+  return mp_container_of(pool->slots[MP_SLOT_SHARED].next, mp_slot, node);
 }
 
 /* What has been submitted is as far as it gets. */
@@ -114,6 +126,52 @@ static void sixteen_share_one_connection_and_no_more(void **state)
   for (int i = 1; i < DEPTH + 3; i++)
     assert_true(asks[i].order > asks[i - 1].order);
   check(1, 0, 0);
+  close_pool(pool);
+}
+
+static void many_one_behind_the_other(ask *asks, int n, const char *sql)
+{
+  for (int i = 0; i < n; i++)
+    submit(&asks[i], sql);
+  finish(asks, n);
+}
+
+static void more_share_one_whose_way_is_long(void **state)
+{
+  ask asks[150];
+  (void)state;
+  open_pool_shared("set depth 64\n"
+                   "select held *12 -> delay 2; columns x:int; row 1\n"
+                   "select held -> hang; columns x:int; row 1\n"
+                   "select far -> delay 2; columns x:int; row 1",
+                   1, true);
+  learn("select held");
+  learn("select far");
+  many_one_behind_the_other(asks, 150, "select far");
+  for (int i = 0; i < 70; i++)
+    submit(&asks[i], i == 0 ? "select held" : "select far");
+  check(1, 1, 6);
+  usleep(40000); /* longer than anything fast takes */
+  submit(&asks[70], "select far");
+  assert_int_equal(shared_slot()->extra_room, 0);
+  mp_fake_let_go("db");
+  finish(asks, 71);
+  check(1, 0, 0);
+  close_pool(pool);
+}
+
+static void no_more_share_one_whose_way_is_short(void **state)
+{
+  ask asks[150];
+  (void)state;
+  open_shared(usual, 1, true);
+  many_one_behind_the_other(asks, 150, "select fast");
+  submit(&asks[0], "select held");
+  for (int i = 1; i < DEPTH + 3; i++)
+    submit(&asks[i], "select fast");
+  check(1, 1, 3);
+  mp_fake_let_go("db");
+  finish(asks, DEPTH + 3);
   close_pool(pool);
 }
 
@@ -399,6 +457,8 @@ int main(void)
   const struct CMUnitTest tests[] = {
       POOL_TEST(nobody_shares_while_there_is_room),
       POOL_TEST(sixteen_share_one_connection_and_no_more),
+      POOL_TEST(more_share_one_whose_way_is_long),
+      POOL_TEST(no_more_share_one_whose_way_is_short),
       POOL_TEST(who_comes_next_joins_where_the_fewest_are),
       POOL_TEST(only_plain_reads_of_the_orm_share),
       POOL_TEST(a_statement_without_a_known_time_shares_with_nobody),
