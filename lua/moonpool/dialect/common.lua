@@ -10,6 +10,7 @@
 --   reuses             whether a value that is written twice is one parameter
 --   differs(w, node)   "is not equal", true where the left side is NULL
 --   limits(w, top, skip)   order_item(w, item)   named_key(w, item)   member(w, select)
+--   distinct_on        whether SELECT DISTINCT ON (...) is there
 --   lock(w, select)    how for_update ends a SELECT; locks: whether it does
 --   upsert(w, conflict, update, key)   lists of columns; key: the table's own
 --   ignored            optional: how rows that an upsert left alone are told from new ones, where the number of affected

@@ -206,6 +206,8 @@ dialect = common.dialect {
     w:compared(node.left):say(" IS DISTINCT FROM "):value(node.right, node.left)
   end,
 
+  distinct_on = true,
+
   -- Of joined tables only the rows that were asked for: what an outer join may leave empty cannot be locked.
   lock = function(w, select)
     local scope, end_of = select.scope, { nowait = " NOWAIT", skip_locked = " SKIP LOCKED" }

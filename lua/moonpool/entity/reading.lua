@@ -123,7 +123,7 @@ end
 ---@return table?
 function methods:last(given)
   takes_nothing("last", given)
-  if self.top or self.skip then
+  if self.top or self.skip or self.shape.distinct_on then -- turned round, other rows would be left
     local rows = fetch(self)
     return rows[#rows]
   end

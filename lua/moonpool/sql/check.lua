@@ -104,6 +104,17 @@ function check.aggregate(shape, built, takes)
   return { output = "rows", values = values, group = {}, order = {}, distinct = false }
 end
 
+--- The changes that distinct(names) makes to a shape.
+function check.distinct_on(shape, names)
+  local resolver = select_room.resolver(shape, select_room.scope(shape))
+  local templates = {}
+  for i, name in ipairs(names) do
+    templates[i] = { _op = "path", _path = name }
+    expression.resolve(resolver, templates[i])
+  end
+  return { distinct_on = templates, filtered = true }
+end
+
 --- The changes that values(names) or values_list(names) makes to a shape.
 function check.values(shape, names, output)
   local values, seen = {}, {}

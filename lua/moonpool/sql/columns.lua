@@ -19,9 +19,21 @@ local columns = {}
 local methods = {}
 columns.methods = methods
 
+-- One row for each value of these columns.
+local function distinct_on(q, ...)
+  local names = related.names("distinct", q, ...)
+  if q.shape.group then
+    errors.raise("bad_argument", ("distinct of columns of %s: groups are different already"):format(q.model.name))
+  elseif q.shape.context.only_columns then
+    errors.raise("unsupported", ("distinct of columns is for rows of %s, not of a union of values"):format(q.model.name))
+  end
+  return changed(q, related.key("distinct", names), function() return check.distinct_on(q.shape, names) end)
+end
+
+--- Each row once. distinct("a", "b"): of the rows with the same a and b the first one, in the order of the query set.
 function methods.distinct(q, ...)
-  if select("#", ...) > 0 then errors.raise("unsupported", "distinct of single columns is not built yet") end
   refuse_limited(q, "distinct")
+  if select("#", ...) > 0 then return distinct_on(q, ...) end
   return changed(q, "distinct", function() return { distinct = true } end)
 end
 
@@ -76,7 +88,7 @@ function columns.aggregated(q, aggregates)
   if type(aggregates) ~= "table" or getmetatable(aggregates) ~= nil or next(aggregates) == nil then
     errors.raise("bad_argument", "aggregate takes a table: aggregate{ total = mp.fn.sum(\"price\") }")
   end
-  local shape, is_cut = q.shape, q.top or q.skip
+  local shape, is_cut = q.shape, q.top or q.skip or q.shape.distinct_on
   if shape.group or is_cut and shape.values[1] or shape.distinct and shape.output ~= "objects" then
     q = combine.rows(q)
   elseif is_cut then

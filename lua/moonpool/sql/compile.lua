@@ -59,7 +59,7 @@ end
 
 local function compile_select(q, dialect)
   if q.shape.lock then lock.check(q.shape) end
-  local select = known.build(q, {})
+  local select = known.build(q, { native = dialect.distinct_on })
   local w = known.writer(dialect, select.scope):select(select)
   local shape = q.shape
   return statement.new(w, {

@@ -43,6 +43,8 @@ function keyset.ordered(q)
   local shape = q.shape
   if shape.group or shape.output ~= "objects" then
     errors.raise("bad_argument", "after gives pages of objects, not of values")
+  elseif shape.distinct_on then
+    errors.raise("bad_argument", "after of rows that are told apart by distinct: use page")
   end
   return step.changed(q, "keyset", function() return complete(shape) end)
 end

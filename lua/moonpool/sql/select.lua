@@ -185,10 +185,66 @@ local function add_rows(scope, from, offset)
   scope.base.rows = rows
 end
 
+-- The order in which of equal rows the first is told: that of the shape, completed by the key.
+local function distinct_order(shape)
+  local order = select_room.order_of(shape)
+  local items, seen = {}, {}
+  for i, item in ipairs(order) do items[i], seen[item.operand._path or ""] = item, true end
+  if not items[1] then
+    for i, column in ipairs(shape.distinct_on) do items[i] = { operand = column, descending = false } end
+  end
+  for _, field in ipairs(shape.model.key) do
+    if not seen[field.attribute] then
+      items[#items + 1] = { operand = { _op = "path", _path = field.attribute }, descending = false }
+    end
+  end
+  return items
+end
+
+-- Whether the order begins with the columns that rows are told apart by, as DISTINCT ON wants it.
+local function begins_with(shape, order)
+  local names = {}
+  for _, column in ipairs(shape.distinct_on) do names[column._path] = true end
+  for i = 1, #shape.distinct_on do
+    local path = order[i] and order[i].operand._path
+    if not (path and names[path]) then return false end
+    names[path] = nil
+  end
+  return true
+end
+
+-- Of rows that are equal in some columns the first: by the server's own means where there are such and the order is theirs,
+-- else as the rows whose place among their like is 1.
+local function add_distinct_on(select, shape, options)
+  local order = distinct_order(shape)
+  local native = options.native and not options.bare and begins_with(shape, order)
+  if native then
+    add_conditions(select, shape, select.resolver)
+    select.distinct_on = {}
+    for i, column in ipairs(shape.distinct_on) do select.distinct_on[i] = expression.resolve(select.resolver, column) end
+    return order
+  end
+  local scope = select_room.scope(shape, select.scope)
+  if shape.from then add_rows(scope, shape.from, options.offset or 0) end
+  local inner = { scope = scope, resolver = select_room.resolver(shape, scope, {}, options.offset), columns = {} }
+  add_conditions(inner, shape, inner.resolver)
+  add_order(inner, shape, inner.resolver, order)
+  local parts = {}
+  for i, column in ipairs(shape.distinct_on) do parts[i] = expression.resolve(inner.resolver, column) end
+  inner.columns = select_room.key_columns(scope)
+  inner.columns[#inner.columns + 1] = { expression = { op = "place", parts = parts, order = inner.order, kind = "int" } }
+  inner.order = nil
+  local keys = {}
+  for i, column in ipairs(select_room.key_columns(select.scope)) do keys[i] = column.expression end
+  select.where = { op = "first_rows", keys = keys, select = inner, maybe = false }
+  return order
+end
+
 --- The SELECT of a shape. options:
 ---   outer, offset   for a query set inside another statement: the scope around it, where its slots begin
 ---   top, skip       slots of the limits
 ---   bare            true: no columns and no order; the caller adds what it wants
+---   native          true: the server has DISTINCT ON
 ---   keys            true: of objects nothing but their keys
 ---   whole           true: all columns of an object, whichever are loaded
 ---@param shape moonpool.shape
@@ -203,7 +259,12 @@ function select_room.build(shape, options)
     top = options.top and node.slot(options.top, "int"), skip = options.skip and node.slot(options.skip, "int"),
   }
   select.lock = not options.bare and shape.lock or nil
-  add_conditions(select, shape, resolver)
+  local order
+  if shape.distinct_on then
+    order = add_distinct_on(select, shape, options)
+  else
+    add_conditions(select, shape, resolver)
+  end
   if shape.group then
     select.group = {}
     for i, column in ipairs(shape.group) do select.group[i] = expression.resolve(resolver, column.template) end
@@ -214,7 +275,7 @@ function select_room.build(shape, options)
   else
     add_columns(select, shape, resolver, options.whole)
   end
-  if not options.unordered then add_order(select, shape, resolver, select_room.order_of(shape)) end
+  if not options.unordered then add_order(select, shape, resolver, order or select_room.order_of(shape)) end
   if shape.place and not (options.whole or options.keys) then add_place(select) end
   return select
 end

@@ -23,6 +23,7 @@ local MOST_FOLLOWERS = 1000
 ---@field order table[]?      templates with op "order"; nil: none was asked for
 ---@field reversed boolean
 ---@field distinct boolean
+---@field distinct_on table[]?  templates of columns: of rows that are equal in these, the first
 ---@field output string       "objects" "rows" "arrays"
 ---@field loaded table?       fields to load, in order; nil: all
 ---@field related table[]?     rows of relations that are read too; see moonpool.sql.related
@@ -35,7 +36,7 @@ local MOST_FOLLOWERS = 1000
 ---@field filtered boolean    has a condition, or all_rows()
 
 local STATE = {
-  "model", "context", "conditions", "order", "reversed", "distinct", "output", "loaded", "values", "group",
+  "model", "context", "conditions", "order", "reversed", "distinct", "distinct_on", "output", "loaded", "values", "group",
   "from", "related", "lock", "place", "nothing", "filtered",
 }
 

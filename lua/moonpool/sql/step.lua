@@ -88,6 +88,9 @@ end
 
 --- What would apply to the rows that a limit has left is refused.
 function step.refuse_limited(q, method)
+  if q.shape.distinct_on then
+    errors.raise("bad_argument", ("%s after distinct of columns: narrow first, then say which rows are one"):format(method))
+  end
   if q.top or q.skip then
     errors.raise("bad_argument", ("%s after limit or offset: narrow first, then cut"):format(method))
   end

@@ -212,6 +212,22 @@ function visit.has_row(w, node)
   w:say("EXISTS ("):select(node.select):say(")")
 end
 
+-- The first row of each part, told by its key.
+function visit.first_rows(w, node)
+  local keys, select = node.keys, node.select
+  if #keys > 1 then w:say("("):list(keys, "write"):say(")") else w:write(keys[1]) end
+  w:say(" IN (SELECT ")
+  for i = 1, #keys do w:say(i > 1 and ", " or ""):name("c" .. i) end
+  w:say(" FROM ("):select(select, { grouped_names = true }):say(") AS "):name("found")
+  w:say(" WHERE "):name("c" .. #keys + 1):say(" = 1)")
+end
+
+--- row_number() over parts.
+function visit.place(w, node)
+  w:say("row_number() OVER (PARTITION BY "):list(node.parts, "compared")
+  w:say(" ORDER BY "):list(node.order, "order_item"):say(")")
+end
+
 local OPPOSITE = { ["="] = "<>", ["<"] = ">=", ["<="] = ">", [">"] = "<=", [">="] = "<" }
 
 -- Denials, by what is denied, for those that read better than IS NOT TRUE.
@@ -328,6 +344,7 @@ end
 --- A whole SELECT. options.grouped_names: columns are called c1, c2 ..., for a table in FROM.
 function Writer:select(select, options)
   self:say(select.distinct and "SELECT DISTINCT " or "SELECT ")
+  if select.distinct_on then self:say("DISTINCT ON ("):list(select.distinct_on, "compared"):say(") ") end
   if #select.columns == 0 then self:say("1") end
   for i, column in ipairs(select.columns) do
     if i > 1 then self:say(", ") end
