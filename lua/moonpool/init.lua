@@ -9,6 +9,7 @@ local registry = require "moonpool.database.registry"
 local entity = require "moonpool.entity.entity"
 local atomic = require "moonpool.atomic.atomic"
 local session = require "moonpool.session.session"
+local testing = require "moonpool.atomic.testing"
 
 require "moonpool.entity.reflected"
 
@@ -38,6 +39,9 @@ mp.atomic, mp.on_commit = atomic.atomic, atomic.on_commit
 -- sessions
 mp.session = session.session
 
+-- the specs of programs
+mp.testing = { rollback = testing.rollback, queries = testing.queries }
+
 -- values
 mp.null, mp.array, mp.blob, mp.decimal = core.null, core.array, core.blob, core.decimal
 mp.date, mp.time, mp.datetime, mp.interval = core.date, core.time, core.datetime, core.interval
@@ -57,12 +61,5 @@ for _, name in ipairs(LATER) do
     return errors.raise("unsupported", "mp." .. name .. " is not built yet")
   end
 end
-mp.testing = setmetatable({}, {
-  __index = function(_, name)
-    return function()
-      return errors.raise("unsupported", "mp.testing." .. tostring(name) .. " is not built yet")
-    end
-  end,
-})
 
 return mp

@@ -51,6 +51,10 @@ end
 --- db:connect().
 function connection.open(database)
   local task = runtime.current()
+  if database.testing then
+    return errors.raise("unsupported", "db:connect() in mp.testing.rollback: the connection would be one of its own, and what it"
+      .. " writes would stay")
+  end
   if task.branch_of then
     holding.guard(database, task)
   end

@@ -27,6 +27,9 @@ end
 --- The methods of databases, for the floors above to add to.
 database.methods = Database
 
+--- fn(database) for each database that is opened, while it is in here.
+database.on_open = {}
+
 local open = setmetatable({}, { __mode = "k" }) -- what close_all and health go through
 
 local function pool_config(options)
@@ -93,6 +96,9 @@ function database.open(given, more, name)
     event.add(self, event.slow(options.slow_ms))
   end
   open[self] = true
+  for _, fn in ipairs(database.on_open) do
+    fn(self)
+  end
   return self
 end
 

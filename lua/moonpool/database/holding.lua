@@ -141,6 +141,17 @@ local function set_up(database, lease, access)
   holding.unhold(database, lease)
 end
 
+--- In mp.testing.rollback everything on the database belongs to the one task whose work will be undone.
+--- Raises concurrency in another one.
+function holding.check_testing(database)
+  local tester = database.testing
+  local task = runtime.current()
+  if tester and tester ~= task then
+    return errors.raise("concurrency", name_of(task) .. " uses " .. tostring(database) .. " while " .. name_of(tester)
+      .. " is in mp.testing.rollback: what it writes would stay; call its function in the task itself, or test without rollback")
+  end
+end
+
 --- A connection of one's own, ready for use: on_connect has run on a new one.
 ---@param database table
 ---@param access "read"|"write"
@@ -148,6 +159,7 @@ end
 --- Raises pool and connection errors, pool_deadlock, cancelled, and what on_connect raises.
 function holding.acquire(database, access)
   local tally, attempt = database.tally, 1
+  holding.check_testing(database)
   while true do
     if database.options.pool.leak_after then
       report_leaks(database)
@@ -321,7 +333,9 @@ function holding.guard(database, task)
   local parent = task.branch_of
   while parent do
     local held = parent.locals[database]
-    if held and held.frame then
+    if held and held.frame and held.frame.testing then
+      return holding.check_testing(database)
+    elseif held and held.frame then
       return errors.raise("concurrency", name_of(task) .. " uses " .. tostring(database) .. " while " .. name_of(parent)
         .. ", which waits for it, holds a transaction there, and would not be part of it: use tx:gather(...) (same transaction, one after "
         .. "the other), mp.spawn (meant to be apart), or gather outside of the transaction")

@@ -11,6 +11,10 @@ local statement = {}
 
 local await, current = runtime.await, runtime.current
 
+-- Runs a function in a savepoint of its own: what stands by itself in a test that is rolled back fails by itself. Set by
+-- mp.testing.
+statement.apart = nil
+
 -- Column names of a constraint become field names where entities are known (set by the entity floor).
 statement.explain_error = nil
 
@@ -82,6 +86,7 @@ local function attempt_once(database, lease, record, sql, access, params, n, opt
   elseif database.on_fresh then
     return on_own_lease(database, record, sql, access, params, n, options, take, a, b, c)
   elseif database.tally.held > 0 then
+    holding.check_testing(database)
     local waits = database.pool:would_wait(access or "read")
     op = database.pool:query(sql, access, params, n, options)
     holding.await(database, op, access, waits)
@@ -157,6 +162,9 @@ function statement.run(database, lease, sql, access, params, n, options, take, a
     local task = current()
     if task.locals[database] or task.branch_of or task.session then
       lease, frame = place_of(database, task, access, options and options.reads)
+      if frame and frame.testing then
+        return statement.apart(database, statement.run, database, nil, sql, access, params, n, options, take, a, b, c)
+      end
     end
   end
   if database.observers then
@@ -188,6 +196,9 @@ function statement.many(database, lease, sql, values, n, rows, from, options, wa
   local frame
   if not lease then
     lease, frame = place_of(database, current(), "write", options and options.reads)
+    if frame and frame.testing then
+      return statement.apart(database, statement.many, database, nil, sql, values, n, rows, from, options, way, take, a)
+    end
   end
   local record = database.observers and event.start(database, sql, n)
   local op = lease[way or "many"](lease, sql, values, n, rows, from, options)

@@ -28,6 +28,8 @@ local weak_keys = { __mode = "k" }
 ---@field block boolean? a function runs inside; it ends the frame
 ---@field kept boolean? the transaction is committed: whatever fails now, it stays so
 ---@field savepoint boolean? made by tx:savepoint()
+---@field testing boolean? of mp.testing.rollback: what begins inside is to look as if it were outermost
+---@field quiet boolean? no record is made of its statements
 ---@field session table? the session that the frame is inside of, when it is a savepoint there
 ---@field before table<table, any>? objects written here, and how they were
 ---@field committed function[]? hooks for after the commit
@@ -35,12 +37,17 @@ local weak_keys = { __mode = "k" }
 local Frame = {}
 Frame.__index = Frame
 
+-- What a frame directly inside mp.testing.rollback would have said without it.
+local OUTERMOST = { SAVEPOINT = "BEGIN", ["RELEASE SAVEPOINT"] = "COMMIT", ["ROLLBACK TO SAVEPOINT"] = "ROLLBACK" }
+
 -- Run a transaction statement. Gives its problem, and its record if somebody reads them: to be told when the frame is in
 -- order, because a reader may query, or raise.
 local function control(frame, word, op, cleanup)
   local database = frame.database
-  if not database.observers then
+  if not database.observers or frame.quiet then
     return holding.settle(op, cleanup)
+  elseif frame.parent and frame.parent.testing then
+    word = OUTERMOST[word] or word
   end
   local record = event.start(database, word, 0)
   local problem = holding.settle(op, cleanup, function()
@@ -56,10 +63,22 @@ local function tell(frame, record)
   end
 end
 
+--- Whether a frame's commit is the end of a transaction, for all that the program can see.
+function transaction.is_outermost(frame)
+  return frame.parent == nil or frame.parent.testing == true
+end
+
 local function nested(held, task, options)
   local parent = held.frame
+  local frame = setmetatable({
+    database = held.database, task = task, lease = parent.lease, parent = parent, level = parent.level + 1,
+  }, Frame)
+  if parent.testing then -- nobody may see that it is none
+    frame.isolation, frame.read_only = options and options.isolation, options and options.read_only
+    return frame
+  end
   local root = parent
-  while root.parent do
+  while not transaction.is_outermost(root) do
     root = root.parent
   end
   if options then
@@ -72,10 +91,8 @@ local function nested(held, task, options)
       errors.raise("durable", "a block inside a transaction that writes cannot be read-only")
     end
   end
-  return setmetatable({
-    database = held.database, task = task, lease = parent.lease, parent = parent, level = parent.level + 1,
-    read_only = root.read_only,
-  }, Frame)
+  frame.read_only = root.read_only
+  return frame
 end
 
 -- A connection with a transaction begun on it: another one where the first was lost before BEGIN was sent.
@@ -107,9 +124,10 @@ end
 
 --- Open a transaction of the calling task, or a savepoint where it has one on that database.
 ---@param options {isolation: string?, read_only: boolean?, deferrable: boolean?, durable: boolean?}?
+---@param quiet boolean? no record is made of its statements
 ---@return moonpool.frame
 --- Raises pool and connection errors, busy, durable, concurrency, cancelled.
-function transaction.begin(database, options)
+function transaction.begin(database, options, quiet)
   local task = runtime.current()
   local locals = task.locals
   local session = task.session
@@ -120,6 +138,7 @@ function transaction.begin(database, options)
   local frame, problem, record
   if held and held.frame then
     frame = nested(held, task, options)
+    frame.quiet = quiet
     runtime.check_cancelled()
     -- waited for to its end: whether the savepoint is there must be known, or the next one to be undone is the wrong one
     problem, record = control(frame, "SAVEPOINT", frame.lease:savepoint(), true)
@@ -137,7 +156,7 @@ function transaction.begin(database, options)
       holding.guard(database, task)
     end
     local access = options and options.read_only and "read" or "write"
-    frame = setmetatable({ database = database, task = task, level = 0 }, Frame)
+    frame = setmetatable({ database = database, task = task, level = 0, quiet = quiet }, Frame)
     if options then
       frame.isolation, frame.read_only = options.isolation, options.read_only
     end
@@ -340,6 +359,10 @@ function transaction.commit(frame)
         end
       end
     end
+    if parent.testing then
+      frame.kept = true
+      return run_hooks(frame, record, frame.committed)
+    end
     parent.committed = frame.committed and append(parent.committed, frame.committed) or parent.committed
     parent.undone = frame.undone and append(parent.undone, frame.undone) or parent.undone
     return tell(frame, record)
@@ -392,13 +415,16 @@ end
 function transaction.current(database)
   local task = runtime.current()
   local locals = task.locals
+  local frame
   if database == nil then
-    return locals[LATEST]
-  elseif task.session then
-    task.session:enter(database)
+    frame = locals[LATEST]
+  else
+    if task.session then
+      task.session:enter(database)
+    end
+    frame = locals[database] and locals[database].frame
   end
-  local held = locals[database]
-  return held and held.frame
+  return frame and not frame.testing and frame or nil
 end
 
 --- The innermost frame that the calling task has on a database now; nothing is begun for the question.

@@ -163,7 +163,7 @@ end
 
 --- The task is about to write the object to that database: remember how it was, in case that is undone.
 function state.note(object, database)
-  local frame = transaction.current(database)
+  local frame = transaction.current(database) or transaction.innermost(database)
   if frame then
     local was = originals[object]
     if was == nil then

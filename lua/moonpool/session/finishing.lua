@@ -43,10 +43,10 @@ end
 local function take_hooks(unit, frames)
   local list = unit.hooks or {}
   for _, frame in ipairs(frames) do
-    for _, hook in ipairs(frame.parent == nil and frame.committed or {}) do
-      list[#list + 1] = hook
-    end
-    if frame.parent == nil then
+    if transaction.is_outermost(frame) then
+      for _, hook in ipairs(frame.committed or {}) do
+        list[#list + 1] = hook
+      end
       frame.committed = nil
     end
   end
@@ -115,7 +115,7 @@ local function commit_all(unit, frames)
     local ok, err = pcall(transaction.commit, frame)
     if ok then
       committed[#committed + 1] = name_of(frame.database)
-      unit.kept = unit.kept or frame.parent == nil
+      unit.kept = unit.kept or transaction.is_outermost(frame)
     elseif frame.kept then -- a reader of its record raised, with everything committed
       committed[#committed + 1] = name_of(frame.database)
       unit.kept, unit.reader_failed = true, err

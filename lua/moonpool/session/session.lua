@@ -137,7 +137,7 @@ end
 
 local function run(database, options, fn, with_session, ...)
   local task = runtime.current()
-  if task.session then
+  if task.session and task.session.handle then
     return join(task.session, options, fn, with_session, ...)
   elseif options.retry and not transaction.current(database) then
     return block.with_retry(options.retry, run_once, database, options, fn, with_session, ...)
@@ -195,7 +195,7 @@ function database_of.methods:session(first, second)
   end
   local options = first ~= nil and check(first, BY_HAND) or {}
   local task = runtime.current()
-  if task.session then
+  if task.session and task.session.handle then
     return bad("the task is in a session already, which a session by hand cannot be part of: use that one"
       .. " (mp.session.current()), s:begin_nested() for a part that can be undone, or db:session(fn), which joins it")
   end

@@ -58,6 +58,7 @@ end
 
 --- The task is in the session from now on.
 function Unit:start()
+  self.outer = self.task.session -- of mp.testing, or false
   self.task.session = self
 end
 
@@ -65,7 +66,7 @@ end
 function Unit:finish()
   self.over = true
   if self.task.session == self then
-    self.task.session = false
+    self.task.session = self.outer
   end
 end
 
@@ -83,7 +84,12 @@ function Unit:enter(database)
     return
   end
   self.frame_of[database] = false -- being begun
-  local ok, made = pcall(transaction.begin, database, self.options.isolation and { isolation = self.options.isolation })
+  local ok, made = pcall(function()
+    if self.outer then
+      self.outer:enter(database)
+    end
+    return transaction.begin(database, self.options.isolation and { isolation = self.options.isolation })
+  end)
   if not ok then
     self.frame_of[database] = nil
     return error(made, 0)
