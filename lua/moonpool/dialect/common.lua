@@ -16,6 +16,7 @@
 --   ignored            optional: how rows that an upsert left alone are told from new ones, where the number of affected
 --                      rows does not: statements that forget and count them, and returned(w, column), NULL for such a row
 --   assigned(w, field, node)
+--   changes_at_once    optional: what makes UPDATE calculate all values before it changes a row
 --   column_type(field)     the type in CREATE TABLE
 --   sent_as            optional: for a kind of parameters, the kind as which they are sent
 --   generated_key      the column that id is; default_row, what INSERT says for a row of defaults only

@@ -164,6 +164,9 @@ return common.dialect {
     end
   end,
 
+  -- Rows are changed one by one, and a sub-select would see those that are: with a FROM all values are calculated before.
+  changes_at_once = " FROM (SELECT 1)",
+
   -- Who writes is alone.
   lock = function() end,
   locks = false,

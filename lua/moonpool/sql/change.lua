@@ -6,6 +6,8 @@ local expression = require "moonpool.resolve.expression"
 local known = require "moonpool.sql.known"
 local node = require "moonpool.tree.node"
 local query = require "moonpool.sql.query"
+local select_room = require "moonpool.sql.select"
+local source = require "moonpool.resolve.source"
 local statement = require "moonpool.sql.statement"
 local template = require "moonpool.resolve.template"
 local tree_expression = require "moonpool.tree.expression"
@@ -134,23 +136,43 @@ local function walk_assignments(walk, list)
   end
 end
 
+-- What a row is given. If it comes from rows that this one leads to, a sub-select joins them.
+local function resolve_assigned(q, scope, tree, takes)
+  local annotations, alone = q.shape.context.annotations, source.scope(q.model)
+  expression.resolve(expression.resolver(alone, annotations, "rows", takes), tree)
+  if #alone.joins == 0 then
+    return expression.resolve(expression.resolver(scope, annotations, "rows", takes), tree)
+  end
+  local own = source.scope(q.model, scope)
+  local resolved = expression.resolve(expression.resolver(own, annotations, "rows", takes), tree)
+  own.tie = { from = scope.base, on = {} }
+  for i, field in ipairs(q.model.key) do own.tie.on[i] = { field, field } end
+  return {
+    op = "scalar", select = { scope = own, columns = { { expression = resolved } } }, kind = resolved.kind, null = true,
+  }
+end
+
+-- Whether one of the expressions has a sub-select, which may be of the table that changes.
+local function reads(assigned)
+  for _, one in ipairs(assigned) do
+    if select_room.any_node(one, function(tree) return tree.select ~= nil end) then return true end
+  end
+  return false
+end
+
 local function compile_update(q, dialect, list, takes)
   local target, select = target_of(q, dialect)
   local scope = select.scope
   -- the slots of assignments begin behind those of q, which a narrowed query set uses for its limits
   local shift = target.shape.count - q.shape.count
-  local resolver = expression.resolver(scope, {}, "rows", takes)
-  local assigned, joins = {}, #scope.joins
+  local assigned = {}
   for i, one in ipairs(list) do
     if one.expression then
-      assigned[i] = expression.resolve(resolver, one.template)
+      assigned[i] = resolve_assigned(q, scope, one.template, takes)
       check_assigned(one.field, assigned[i])
     else
       assigned[i] = one.is_value and node.slot(one.index, one.field.kind_name) or node.null
     end
-  end
-  if #scope.joins > joins then
-    errors.raise("unsupported", "an update of " .. q.model.name .. " from another table is not built yet")
   end
   local w = known.writer(dialect, scope, true)
   w:say("UPDATE "):table(q.model):say(" SET ")
@@ -160,6 +182,7 @@ local function compile_update(q, dialect, list, takes)
     if one.expression then dialect.assigned(w, one.field, assigned[i]) else w:write(assigned[i]) end
   end
   local set = #w.slots
+  if dialect.changes_at_once and reads(assigned) then w:say(dialect.changes_at_once) end
   w:forget()
   w:where(select.where)
   if shift > 0 then
