@@ -77,6 +77,42 @@ databases.each("a diff", function(open, database)
     is_empty(db:diff())
   end)
 
+  it("is these statements", function()
+    declare{ name = f.string{ max = 10 }, n = f.integer{ null = true }, flag = f.boolean{ default = true, index = true } }
+    db:create_all()
+    declare{ name = f.string{ max = 20 }, n = f.integer{ null = true, default = 3, unique = true }, flag = f.boolean(),
+      state = f.enum({ "a", "b", null = true }) }
+    assert.same(({
+      postgres = {
+        [[ALTER TABLE "thing" ADD COLUMN "state" text COLLATE "C"]],
+        [[ALTER TABLE "thing" ALTER COLUMN "name" TYPE varchar(20) COLLATE "C"]],
+        [[ALTER TABLE "thing" ALTER COLUMN "n" SET DEFAULT 3]],
+        [[ALTER TABLE "thing" ALTER COLUMN "flag" DROP DEFAULT]],
+        [[ALTER TABLE "thing" ADD CONSTRAINT "thing_state_check" CHECK ("state" IN ('a', 'b'))]],
+        [[ALTER TABLE "thing" ADD CONSTRAINT "thing_n_key" UNIQUE ("n")]],
+        [[DROP INDEX "thing_flag_idx"]],
+      },
+      mariadb = {
+        "ALTER TABLE `thing` ADD COLUMN `state` varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin",
+        "ALTER TABLE `thing` MODIFY COLUMN `name` varchar(20) COLLATE `utf8mb4_nopad_bin` NOT NULL",
+        "ALTER TABLE `thing` MODIFY COLUMN `n` int(11) DEFAULT 3",
+        "ALTER TABLE `thing` MODIFY COLUMN `flag` tinyint(1) NOT NULL",
+        "ALTER TABLE `thing` ADD CONSTRAINT `thing_state_check` CHECK (`state` IN ('a', 'b'))",
+        "ALTER TABLE `thing` ADD CONSTRAINT `thing_n_key` UNIQUE (`n`)",
+        "ALTER TABLE `thing` DROP INDEX `thing_flag_idx`",
+      },
+      sqlite = {
+        [[ALTER TABLE "thing" RENAME TO "moonpool_old_thing"]],
+        'CREATE TABLE IF NOT EXISTS "thing" (\n  "id" INTEGER PRIMARY KEY AUTOINCREMENT,\n  "name" VARCHAR(20) NOT NULL,\n'
+          .. '  "n" INTEGER DEFAULT 3 UNIQUE,\n  "flag" BOOLEAN NOT NULL,\n  "state" TEXT CHECK ("state" IN (\'a\', \'b\'))\n)',
+        [[INSERT INTO "thing" ("id", "name", "n", "flag") SELECT "id", "name", "n", "flag" FROM "moonpool_old_thing"]],
+        [[DELETE FROM sqlite_sequence WHERE name = 'thing']],
+        [[INSERT INTO sqlite_sequence (name, seq) SELECT 'thing', seq FROM sqlite_sequence WHERE name = 'moonpool_old_thing']],
+        [[DROP TABLE "moonpool_old_thing"]],
+      },
+    })[db.dialect], { table.unpack(db:diff()) })
+  end)
+
   it("takes away what an entity no longer asks for", function()
     mp.entity("Owner", { name = f.text() }, { database = db })
     declare({ a = f.integer{ unique = true, index = true }, b = f.integer{ choices = { 1, 2 } }, note = f.text{ default = "x" },
@@ -206,6 +242,8 @@ databases.each("a diff", function(open, database)
       function() return f.datetime{ null = null, server_default = has_default and "CURRENT_TIMESTAMP" or nil } end,
       function() return f.enum({ "a", "b", random(2) == 1 and "c" or nil, null = null, default = has_default and "a" or nil }) end,
       function() return f.json{ null = true } end,
+      function() return f.integer{ null = null, min = -random(2) * 10, max = random(3) == 1 and 900 or nil, default = has_default and -1 or nil } end,
+      function() return f.decimal{ null = null, precision = 12, scale = 2, min = random(2) == 1 and "-0.5" or 0, default = has_default and 1 or nil } end,
       function() return f.belongs_to("G" .. random(3), { null = true, on_delete = ({ "cascade", "restrict", "set_null" })[random(3)] }) end,
     }
     return kinds[random(#kinds)]()

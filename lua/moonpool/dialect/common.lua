@@ -33,6 +33,7 @@
 --   tells_key          whether the answer to an INSERT of one row has the key that was generated
 --   follow_key(w, table, column, slot)   optional: what makes the database give greater keys than the one in slot, where
 --                      it does not see by itself that a program gave one
+--   measured(column, kind)   a number's column as a check compares it with its bounds
 --   table_options      the end of CREATE TABLE
 --   explain(sql, analyze)  optional: the statement that asks how; explained(rows): its answer as text
 --   most_parameters    of one statement
@@ -118,6 +119,7 @@ function common.dialect(parts)
   end
   parts.literal_decimal = parts.literal_decimal or function(text) return text end
   parts.literal = literal(parts)
+  parts.measured = parts.measured or function(column) return column end
   parts.locks = parts.locks ~= false
   local types = parts.types
   function parts.column_type(field)

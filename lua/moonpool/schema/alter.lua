@@ -74,11 +74,11 @@ local function drop_checks(statements, table_name, dialect, changes)
   for _, check in ipairs(changes.checks.drop) do drop_constraint(statements, table_name, dialect, "CONSTRAINT", check) end
 end
 
-local function drop_indexes(statements, table_name, dialect, changes)
+local function drop_indexes(statements, table_name, dialect, changes, gone)
   for _, list in ipairs { changes.unique.drop, changes.indexes.drop } do
     for _, index in ipairs(list) do
       if dialect.name == "mariadb" then
-        add(statements, "ALTER TABLE ", table_name, " DROP INDEX ", dialect.quote(index.name))
+        if not (gone and gone[index.name]) then drop_constraint(statements, table_name, dialect, "INDEX", index) end
       elseif index.constraint then
         add(statements, "ALTER TABLE ", table_name, " DROP CONSTRAINT ", dialect.quote(index.name))
       else
@@ -104,6 +104,28 @@ local function add_constraints(statements, table_name, dialect, described, parts
   for _, index in ipairs(parts.indexes) do add(statements, ddl.create_index(described, dialect, index)) end
 end
 
+-- On MariaDB a text that becomes longer than an index may be is refused while the index is there: those that go, or are on a
+-- column that goes, go first.
+local function drop_early(statements, table_name, dialect, changes)
+  local gone, growing, going, leaving = {}, {}, {}, {}
+  for _, change in ipairs(changes.columns.change) do growing[change.wanted.name] = change.type == "widen" or nil end
+  for _, each in ipairs(changes.columns.drop) do leaving[each.name] = true end
+  for _, list in ipairs { changes.unique.drop, changes.indexes.drop } do
+    for _, index in ipairs(list) do going[index.name] = true end
+  end
+  for _, index in ipairs(changes.actual.indexes) do
+    local grows, goes = false, going[index.name]
+    for _, name in ipairs(index.columns) do
+      grows, goes = grows or growing[name], goes or leaving[name]
+    end
+    if grows and goes then
+      gone[index.name] = true
+      drop_constraint(statements, table_name, dialect, "INDEX", index)
+    end
+  end
+  return gone
+end
+
 local function plain(described)
   return { primary_key = { columns = {} }, unique = {}, checks = {}, name = described.name }
 end
@@ -115,6 +137,7 @@ end
 function alter.table(statements, changes, dialect)
   local table_name = dialect.quote(changes.wanted.name)
   if dialect.name ~= "sqlite" then drop_checks(statements, table_name, dialect, changes) end
+  local gone = dialect.name == "mariadb" and drop_early(statements, table_name, dialect, changes)
   for _, each in ipairs(changes.columns.add) do
     local described = plain(changes.wanted)
     if dialect.name == "sqlite" then described.checks = changes.wanted.checks end
@@ -127,7 +150,7 @@ function alter.table(statements, changes, dialect)
   end
   add_constraints(statements, table_name, dialect, changes.wanted,
     { checks = changes.checks.add, unique = changes.unique.add, indexes = changes.indexes.add })
-  drop_indexes(statements, table_name, dialect, changes)
+  drop_indexes(statements, table_name, dialect, changes, gone)
 end
 
 --- The statements that add foreign keys: those of the changes, or the keys given.

@@ -76,11 +76,33 @@ local function column(model, dialect, field)
   }
 end
 
+local RANGED = { int = true, float = true, decimal = true }
+
+-- The bounds of a number, which the database checks too: a calculated value meets no validation.
+local function bounds_of(dialect, field)
+  if field.relation or not RANGED[field.kind_name] then return nil end
+  local parts = {}
+  for _, bound in ipairs { { field.min, " >= " }, { field.max, " <= " } } do
+    local value = bound[1]
+    if value ~= nil then
+      parts[#parts + 1] = dialect.measured(dialect.quote(field.column), field.kind_name) .. bound[2]
+        .. (field.kind_name == "decimal" and tostring(value) or dialect.literal(value, field.kind_name))
+    end
+  end
+  return parts[1] and table.concat(parts, " AND ")
+end
+
 local function check_of(model, dialect, field)
   local literals = literals_of(dialect, field)
-  if not literals then return nil end
+  local expression
+  if literals then
+    expression = dialect.quote(field.column) .. " IN (" .. table.concat(literals, ", ") .. ")"
+  else
+    expression = bounds_of(dialect, field)
+  end
+  if not expression then return nil end
   local check = named(model, { field }, "check")
-  check.expression = dialect.quote(field.column) .. " IN (" .. table.concat(literals, ", ") .. ")"
+  check.expression = expression
   return check
 end
 
