@@ -270,6 +270,8 @@ static void look_closer(unsigned number, const char *text, meaning *m)
       m->kind = MP_E_DIVISION_BY_ZERO;
     else if (strstr(text, "'another unique key'") != NULL)
       m->kind = MP_E_UNIQUE;
+    else if (strstr(text, "'not a number'") != NULL)
+      m->kind = MP_E_INVALID_TEXT;
     break;
   default:
     break;

@@ -46,6 +46,8 @@ static const row rows[] = {
     ROW("22015", OUT_OF_RANGE, NO, MP_KEEP), /* interval field overflow */
     ROW("22019", INVALID_TEXT, NO, MP_KEEP),
     ROW("2201B", INVALID_TEXT, NO, MP_KEEP), /* regular expression */
+    ROW("2201E", OUT_OF_RANGE, NO, MP_KEEP), /* logarithm */
+    ROW("2201F", OUT_OF_RANGE, NO, MP_KEEP), /* power, square root */
     ROW("2201W", INVALID_TEXT, NO, MP_KEEP),
     ROW("2201X", INVALID_TEXT, NO, MP_KEEP),
     ROW("22021", ENCODING, NO, MP_KEEP),

@@ -198,6 +198,9 @@ bool mp_sqlite_is_locked(int code, const char *message);
 
 /* ---- functions and collations of ours, on every handle; an SQLite code ---- */
 int mp_sqlite_add_functions(sqlite3 *db);
+int mp_sqlite_add_numbers(sqlite3 *db);
+int mp_sqlite_add_times(sqlite3 *db);
+int mp_sqlite_add_gathering(sqlite3 *db);
 int mp_sqlite_add_decimals(sqlite3 *db);
 int mp_sqlite_add_texts(sqlite3 *db);
 

@@ -59,7 +59,8 @@ static const meaning meanings[] = {
 };
 
 /* SQLITE_ERROR by its message: it begins with start and, behind that, holds inside. Ours are
-** among them (sqlite_function.c, sqlite_decimal.c, sqlite_text.c). */
+** among them (sqlite_function.c, sqlite_decimal.c, sqlite_number.c,
+** sqlite_text.c, sqlite_time.c). */
 static const struct {
   const char *start, *inside;
   mp_status kind;
@@ -88,6 +89,9 @@ static const struct {
     {"integer overflow", "", MP_E_OUT_OF_RANGE},
     {"decimal overflow", "", MP_E_OUT_OF_RANGE},
     {"division by zero", "", MP_E_DIVISION_BY_ZERO},
+    {"out of domain", "", MP_E_OUT_OF_RANGE},
+    {"time out of range", "", MP_E_OUT_OF_RANGE},
+    {"not a time", "", MP_E_INVALID_TEXT},
     {"not a number", "", MP_E_INVALID_TEXT},
     {"not a decimal", "", MP_E_INVALID_TEXT},
     {"invalid regular expression", "", MP_E_INVALID_TEXT},

@@ -120,6 +120,9 @@ static int set_up(mp_sqlite_engine *engine, bool writable)
   sqlite3 *db = engine->db;
   int code = mp_sqlite_add_functions(db);
   code = code == SQLITE_OK ? mp_sqlite_add_decimals(db) : code;
+  code = code == SQLITE_OK ? mp_sqlite_add_numbers(db) : code;
+  code = code == SQLITE_OK ? mp_sqlite_add_times(db) : code;
+  code = code == SQLITE_OK ? mp_sqlite_add_gathering(db) : code;
   code = code == SQLITE_OK ? mp_sqlite_add_texts(db) : code;
   code = code == SQLITE_OK ? apply_settings(db) : code;
   /* the first look at the file: only here does SQLite notice that it is none of its own */

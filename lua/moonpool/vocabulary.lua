@@ -31,9 +31,6 @@ vocabulary.entity_methods = set [[get_or_create update_or_create bulk_create bul
 vocabulary.column_methods = set [[eq ne gt ge lt le in_ not_in between like ilike contains icontains
   startswith endswith is_null asc desc]]
 
--- Lookups of the contract that have no entry in moonpool.lookup yet.
-vocabulary.later_lookups = set [[date year month day hour minute second week_day has_key has_keys overlap len]]
-
 -- Edit distance with swapped neighbours counted once: what typing errors are made of.
 local function distance(a, b)
   local before, previous, current = {}, {}, {}

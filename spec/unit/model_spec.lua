@@ -163,9 +163,9 @@ describe("a path", function()
     sql.error("unknown_field", function() Book:order_by("title__gt") end)
   end)
 
-  it("into JSON is not built yet", function()
-    assert.matches("JSON", sql.error("unsupported", function() Author:filter { prefs__theme = "dark" } end))
-    assert.matches("exact", sql.error("unsupported", function() Author:filter { prefs = {} } end))
+  it("leads into JSON", function()
+    assert.matches("theme", tostring(Author.prefs.theme))
+    assert.same({ "ui", "in" }, Author.model:path("prefs__ui__in__exact").keys)
     assert.equal([["prefs" IS NULL]], sql.where(Author:filter { prefs__isnull = true }))
   end)
 

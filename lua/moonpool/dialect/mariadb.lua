@@ -5,6 +5,7 @@
 
 local common = require "moonpool.dialect.common"
 local errors = require "moonpool.errors"
+local expression = require "moonpool.dialect.mariadb_expression"
 local pattern = require "moonpool.dialect.pattern"
 
 local visit, calls = {}, {}
@@ -16,6 +17,8 @@ local function fail(w, what, write)
   write(w)
   return w:say("))")
 end
+
+local write_found = expression(visit, calls, fail)
 
 -- ---- arithmetic ----
 
@@ -56,18 +59,46 @@ end
 -- ---- aggregates ----
 
 -- There is no FILTER: what does not fit becomes NULL, which aggregates leave out.
+local function fitting(w, node, write)
+  if node.filter then w:say("CASE WHEN "):condition(node.filter):say(" THEN ") end
+  write()
+  if node.filter then w:say(" END") end
+  return w
+end
+
+-- What stands between the texts is a value, which the server's SEPARATOR cannot be: it stands before each, and the first
+-- one goes.
+local function string_agg(w, node)
+  w:say(node.distinct and "substr(group_concat(DISTINCT " or "substr(group_concat(")
+  fitting(w, node, function() w:say("concat("):write(node.separator):say(", "):write(node.argument):say(")") end)
+  w:say(" ORDER BY "):write(node.argument):say(" SEPARATOR ''), char_length("):write(node.separator):say(") + 1)")
+end
+
+local NAMES = { bool_and = "min", bool_or = "max" }
+
 function visit.aggregate(w, node)
-  w:say(node.name .. "(")
+  if node.name == "string_agg" then return string_agg(w, node) end
+  w:say((NAMES[node.name] or node.name) .. "(")
   if node.distinct then w:say("DISTINCT ") end
-  if node.filter then w:say("CASE WHEN "):write(node.filter):say(" THEN ") end
-  if not node.argument then
-    w:say(node.filter and "1" or "*")
-  elseif node.name == "avg" and node.kind == "float" then
-    w:say("CAST("):write(node.argument):say(" AS DOUBLE)")
+  if not node.argument and not node.filter then
+    w:say("*")
   else
-    w:write(node.argument)
+    fitting(w, node, function()
+      if not node.argument then
+        w:say("1")
+      elseif node.name == "avg" and node.kind == "float" then
+        w:say("CAST("):write(node.argument):say(" AS DOUBLE)")
+      else
+        w:write(node.argument)
+      end
+    end)
   end
-  w:say(node.filter and " END)" or ")")
+  w:say(")"):over(node.over)
+end
+
+function visit.compare(w, node)
+  if node.left.kind == "json" then return visit.json_equal(w, node.left, node.right) end
+  w:compared(node.left):say(" " .. node.operator .. " "):value(node.right, node.left)
 end
 
 -- ---- text ----
@@ -89,8 +120,14 @@ function visit.text_match(w, node)
   local how, write = node.how, node.fold and folded or plain
   if how == "regex" then
     w:operand(node.operand):say(" REGEXP ")
+    if node.fold and node.text.op ~= "slot" then return w:say("concat('(?i)', "):write(node.text):say(")") end
     plain(w, node.text, node.fold and ignoring_case or nil)
     return
+  end
+  if node.text.op ~= "slot" then
+    local function text() return write(w, node.operand) end
+    local function part() return write(w, node.text) end
+    if write_found(w, how, text, part) then return end
   end
   write(w, node.operand)
   if how == "equals" then

@@ -2,6 +2,7 @@
 -- collation that knows Unicode.
 
 local common = require "moonpool.dialect.common"
+local expression = require "moonpool.dialect.postgres_expression"
 local pattern = require "moonpool.dialect.pattern"
 
 local visit, calls, dialect = {}, {}, nil
@@ -48,7 +49,8 @@ local function is_big(node)
   elseif op == "scalar" then
     return is_big(node.select.columns[1].expression)
   end
-  return op == "arithmetic" or op == "negate"
+  if op == "part" then return node.name ~= "len" end
+  return op == "arithmetic" or op == "negate" or op == "cast" or op == "window"
 end
 
 -- Whether a parameter beside such an expression gets the type of its own kind.
@@ -68,6 +70,8 @@ local function compared(w, node)
   if node.op == "slot" then return alone(w, node) end
   return w:operand(node)
 end
+
+local write_found = expression(visit, calls, alone)
 
 -- ---- arithmetic ----
 
@@ -123,7 +127,18 @@ end
 
 -- ---- aggregates ----
 
+local RETYPED = { stddev_pop = true, stddev_samp = true, var_pop = true, var_samp = true }
+
+-- Texts in their order, so that the same rows give the same text.
+local function string_agg(w, node)
+  w:say(node.distinct and "string_agg(DISTINCT " or "string_agg("):operand(node.argument)
+  w:say(', '):alone(node.separator):say(" ORDER BY "):operand(node.argument):say(")")
+  if node.filter then w:say(" FILTER (WHERE "):condition(node.filter):say(")") end
+end
+
 function visit.aggregate(w, node)
+  if node.name == "string_agg" then return string_agg(w, node) end
+  if RETYPED[node.name] then return w:say("CAST("):aggregate(node.name, node):say(" AS double precision)") end
   if node.name == "avg" and node.kind == "float" then
     w:say("CAST("):aggregate("avg", node):say(" AS double precision)")
   elseif node.name == "sum" and node.kind == "int" then
@@ -148,6 +163,9 @@ end
 
 function visit.text_match(w, node)
   local how, write = node.how, node.fold and folded or plain
+  local function text() return write(w, node.operand) end
+  local function part() return write(w, node.text) end
+  if node.text.op ~= "slot" and write_found(w, how, text, part) then return end
   if how == "regex" then
     w:operand(node.operand):say(UNICODE .. (node.fold and " ~* " or " ~ ")):operand(node.text)
     return
@@ -164,6 +182,20 @@ function visit.text_match(w, node)
 end
 
 calls.length = "char_length"
+
+-- Windows count in integers of 32 bits.
+local function windowed(name)
+  return function(w, node)
+    w:say(name .. "(")
+    for i, argument in ipairs(node.arguments) do
+      if i > 1 then w:say(", ") end
+      local counts = i == 2 or name == "ntile"
+      if counts then cast(w, argument, "integer") else w:alone(argument) end
+    end
+    w:say(")"):over(node.over)
+  end
+end
+for _, name in ipairs { "ntile", "lag", "lead", "nth_value" } do calls[name] = windowed(name) end
 
 -- What comes out is compared and sorted by code point again.
 local function cased(name)

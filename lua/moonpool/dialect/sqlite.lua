@@ -4,9 +4,12 @@
 
 local common = require "moonpool.dialect.common"
 local errors = require "moonpool.errors"
+local expression = require "moonpool.dialect.sqlite_expression"
 local pattern = require "moonpool.dialect.pattern"
 
 local visit, calls = {}, {}
+
+local write_found = expression(visit, calls)
 
 -- ---- comparing ----
 
@@ -32,7 +35,12 @@ local function operands(w, node, operator)
   end
 end
 
-function visit.compare(w, node) operands(w, node, node.operator) end
+function visit.compare(w, node)
+  if node.left.kind == "json" then
+    errors.raise("unsupported", "SQLite does not compare whole tables of JSON: compare what is in them")
+  end
+  operands(w, node, node.operator)
+end
 
 -- ---- arithmetic ----
 
@@ -86,13 +94,30 @@ end
 
 -- ---- aggregates ----
 
+local NAMES = {
+  bool_and = "min", bool_or = "max", stddev_pop = "mp_stddev_pop", stddev_samp = "mp_stddev_samp", var_pop = "mp_var_pop",
+  var_samp = "mp_var_samp",
+}
+
+local function filtered(w, node)
+  if node.filter then w:say(" FILTER (WHERE "):condition(node.filter):say(")") end
+  return w:over(node.over)
+end
+
+-- The backend's own: sorted, so that the same rows give the same text.
+local function string_agg(w, node)
+  w:say(node.distinct and "mp_string_agg_distinct(" or "mp_string_agg("):write(node.argument):say(", "):write(node.separator):say(")")
+  return filtered(w, node)
+end
+
 function visit.aggregate(w, node)
   local name, kind = node.name, node.argument and node.argument.kind
+  if name == "string_agg" then return string_agg(w, node) end
+  name = NAMES[name] or name
   if (name == "min" or name == "max") and kind == "decimal" then
     local argument = node.argument
     w:say(name .. "("):write(argument):say(" COLLATE mp_decimal)")
-    if node.filter then w:say(" FILTER (WHERE "):write(node.filter):say(")") end
-    return
+    return filtered(w, node)
   end
   if name == "sum" and kind == "int" then name = "mp_sum" end
   if kind == "decimal" and (name == "sum" or name == "avg") then name = "mp_decimal_" .. name end
@@ -114,6 +139,11 @@ end
 
 function visit.text_match(w, node)
   local how, write = node.how, node.fold and folded or plain
+  if node.text.op ~= "slot" then
+    local function text() return write(w, node.operand) end
+    local function part() return write(w, node.text) end
+    if write_found(w, how, text, part) then return end
+  end
   if how == "equals" then
     write(w, node.operand)
     w:say(" = ")

@@ -27,10 +27,12 @@ local function equal(operand, value)
   return node.compare("=", operand, value)
 end
 
-comparison.exact = { takes = "one", build = equal }
+-- equates: also whole tables of JSON.
+comparison.exact = { takes = "one", equates = true, build = equal }
 
 comparison.ne = {
   takes = "one",
+  equates = true,
   build = function(operand, value) return node.negation(equal(operand, value)) end,
 }
 

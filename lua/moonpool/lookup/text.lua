@@ -13,16 +13,25 @@ local function match(how, fold)
     kinds = { text = true },
     build = function(operand, value)
       if value.op == "null" then return node.false_ end
-      -- the wildcards of a text that the server holds cannot be escaped here
-      if value.op ~= "slot" then
-        errors.raise("unsupported", "a text to look for that is an expression is not built yet")
+      if how == "like" and value.op ~= "slot" then
+        errors.raise("unsupported", "a pattern of like and ilike is a text, not an expression: contains, startswith and regex take one")
       end
       return node.text_match(how, operand, value, fold)
     end,
   }
 end
 
-text.contains = match("contains", false)
+-- Of an array: has all of these items.
+local in_text = match("contains", false)
+text.contains = {
+  takes = "one",
+  kinds = { text = true, array = true },
+  build = function(operand, value)
+    if operand.kind ~= "array" then return in_text.build(operand, value) end
+    if value.op == "null" then return node.false_ end
+    return node.array_match("contains", operand, value)
+  end,
+}
 text.icontains = match("contains", true)
 text.startswith = match("starts", false)
 text.istartswith = match("starts", true)

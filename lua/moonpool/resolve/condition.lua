@@ -6,17 +6,16 @@ local expression = require "moonpool.resolve.expression"
 local key_room = require "moonpool.resolve.key"
 local lookup = require "moonpool.lookup"
 local node = require "moonpool.tree.node"
+local part = require "moonpool.lookup.part"
 local path_room = require "moonpool.resolve.path"
 local source = require "moonpool.resolve.source"
 
+require "moonpool.resolve.arithmetic"
+require "moonpool.resolve.compound"
+
 local condition = {}
 
--- Sub-selects of query sets are made by the room above, which knows query sets.
-local select_of
-
---- fn(resolver, template) -> select: how a query set becomes a sub-select of one column.
-function condition.set_select_of(fn) select_of = fn end
-
+local IN_JSON = { text = true, int = true, float = true, decimal = true, bool = true, json = true }
 local COMPARABLE = { int = "number", float = "number", decimal = "number" }
 
 local function check_kinds(left, right)
@@ -26,34 +25,97 @@ local function check_kinds(left, right)
   errors.raise("bad_argument", ("cannot compare a value of kind %s with one of kind %s"):format(a, b))
 end
 
-local function value_beside(resolver, template, left)
+-- What is in JSON is read as the kind of the value that it is compared with; a table is compared as JSON.
+local function json_beside(resolver, template, left, entry)
+  local value
+  if template._op == "slot" then
+    local kind = template.given or template.kind
+    if kind == "table" then kind = "json" end
+    if not IN_JSON[kind] then
+      errors.raise("bad_argument", ("JSON has no values of kind %s: compare it with a text, a number, a boolean or a table"):format(
+        tostring(kind)))
+    end
+    if kind == "json" and not entry.equates then
+      errors.raise("bad_argument", ("the lookup %s compares no tables"):format(entry.name))
+    end
+    value = expression.slot_of_kind(resolver, template, kind)
+  else
+    value = expression.resolve(resolver, template)
+    if value.op == "null" then return value, left end
+    if not IN_JSON[value.kind] or value.kind == "json" then
+      errors.raise("bad_argument", ("%s is compared with JSON: say what that is, mp.cast(..., \"text\") for one"):format(
+        expression.describe(value)))
+    end
+  end
+  return value, value.kind == "json" and left or node.json_as(left, value.kind)
+end
+
+-- A value and what it is compared with.
+local function value_beside(resolver, template, left, entry)
+  if entry.operand then
+    local value = template._op == "slot" and expression.slot_of_kind(resolver, template, entry.operand)
+      or expression.resolve(resolver, template)
+    check_kinds({ kind = entry.operand }, value)
+    return value, left
+  end
+  if left.kind == "json" then return json_beside(resolver, template, left, entry) end
   local value = expression.beside(resolver, template, left)
   check_kinds(left, value)
-  return value
+  return value, left
+end
+
+-- Values in JSON are of several kinds: each kind is a list of its own.
+local function among_json(resolver, entry, left, operand)
+  local by_kind, order = {}, {}
+  for _, item in ipairs(operand.items) do
+    local value, as = value_beside(resolver, item, left, entry)
+    local found = by_kind[value.kind]
+    if not found then
+      found = { left = as, items = {} }
+      by_kind[value.kind] = found
+      order[#order + 1] = found
+    end
+    found.items[#found.items + 1] = value
+  end
+  local either = {}
+  for i, one in ipairs(order) do either[i] = node.among(one.left, one.items) end
+  if operand.has_null then either[#either + 1] = node.is_null(left) end
+  local any = node.joined("or", either)
+  return entry.name == "not_in" and node.negation(any) or any
+end
+
+local function build_list(resolver, entry, left, operand)
+  local list = { items = {}, has_null = operand.has_null }
+  if operand.query then
+    list.select = expression.select_of(resolver, operand.query, "in")
+    local column = list.select.columns[1].expression
+    if left.kind == "json" and column.kind ~= "json" then left = node.json_as(left, column.kind) end
+    check_kinds(left, column)
+    return entry.build(left, list)
+  end
+  if left.kind == "json" and not entry.operand then return among_json(resolver, entry, left, operand) end
+  for i, item in ipairs(operand.items) do list.items[i] = value_beside(resolver, item, left, entry) end
+  return entry.build(left, list)
 end
 
 local function build(resolver, entry, left, operand)
   local takes = entry.takes
   if left.op == "key" then
-    local select = operand.query and select_of(resolver, operand.query, #left)
+    local select = operand.query and expression.select_of(resolver, operand.query, "in", #left)
     return key_room.condition(entry.name, left, operand, function(value, column)
       return expression.beside(resolver, value, column)
     end, select)
   end
   if takes == "flag" then return entry.build(left, operand.value) end
+  if takes == "list" then return build_list(resolver, entry, left, operand) end
   if takes == "pair" then
-    return entry.build(left, value_beside(resolver, operand[1], left), (value_beside(resolver, operand[2], left)))
+    local low, as = value_beside(resolver, operand[1], left, entry)
+    local high, other = value_beside(resolver, operand[2], left, entry)
+    if as.kind ~= other.kind then check_kinds(low, high) end
+    return entry.build(as.op ~= "json" and as or other, low, high)
   end
-  if takes == "list" then
-    local list = { items = {}, has_null = operand.has_null }
-    for i, item in ipairs(operand.items) do list.items[i] = value_beside(resolver, item, left) end
-    if operand.query then
-      list.select = select_of(resolver, operand.query)
-      check_kinds(left, list.select.columns[1].expression)
-    end
-    return entry.build(left, list)
-  end
-  return entry.build(left, value_beside(resolver, operand, left))
+  local value, as = value_beside(resolver, operand, left, entry)
+  return entry.build(as, value)
 end
 
 -- books__isnull and books = NULL ask whether there is a row at all: none has a key that is NULL.
@@ -74,8 +136,7 @@ local function resolve_paths(resolver, entries, from, done)
       local any = node.has_row { scope = source.behind(at, step.inverse), columns = {}, where = node.true_ }
       items[#items + 1] = one.operand.value == false and any or node.negation(any)
     elseif not step then
-      local entry = lookup.get(one.entry.name, one.path.field.kind_name, path_room.title_of(one.path.field))
-      items[#items + 1] = build(resolver, entry, expression.column(at, one.path.field), one.operand)
+      items[#items + 1] = build(resolver, one.entry, expression.at_end(at, one.path), one.operand)
     else
       local key = at.alias .. " " .. step.name
       local relation = relations[key]
@@ -103,6 +164,8 @@ local function resolve_match(resolver, template)
     local meaning = one.meaning
     if meaning.annotation then
       local left = expression.resolve(resolver, meaning.annotation.template)
+      if meaning.keys then left = node.json(left, meaning.keys) end
+      for _, name in ipairs(meaning.parts or {}) do left = node.part(left, name) end
       items[#items + 1] = build(resolver, meaning.entry, left, one.operand)
     else
       entries[#entries + 1] = { path = meaning.path, entry = meaning.entry, operand = one.operand }
@@ -123,7 +186,9 @@ local function resolve_lookup(resolver, template)
   local left = template.left
   if left._op == "path" and not expression.annotation_of(resolver, left) then
     local path = expression.path_of(resolver, left)
-    local entry = lookup.get(template.name, path.field.kind_name, path_room.title_of(path.field))
+    local kind = path.field.kind_name
+    if path.parts then kind = part.kind(path.parts[#path.parts]) end
+    local entry = lookup.get(template.name, kind, path_room.title_of(path.field))
     return resolve_paths(resolver, { { path = path, entry = entry, operand = template.operand } }, resolver.scope.base, 0)
   end
   local resolved = expression.resolve(resolver, left)
@@ -138,6 +203,8 @@ function condition.resolve(resolver, template)
   local op = template._op
   if op == "match" then return resolve_match(resolver, template) end
   if op == "lookup" then return resolve_lookup(resolver, template) end
+  if op == "exists" then return node.has_row(expression.select_of(resolver, template.query, "exists")) end
+  if op == "asked" then return node.asked(expression.resolve(resolver, template.operand)) end
   if op == "no" then return node.negation(condition.resolve(resolver, template[1])) end
   local items = {}
   for i, item in ipairs(template) do items[i] = condition.resolve(resolver, item) end

@@ -1,9 +1,12 @@
 -- Expressions with their names resolved: every path a column of a source, every value a slot with its
--- kind, every result of a known kind. Works on templates (see template.lua), so it sees no value.
+-- kind, every result of a known kind. Works on templates (see template.lua), so it sees no value. What calculates is in
+-- arithmetic.lua, call.lua, aggregate.lua and compound.lua, which add themselves here.
+--
+-- A kind is unknown (nil) where only the server knows it (mp.raw), and where mp.outer names a column of a query that
+-- is not there yet: the query set inside is checked once more when it is.
 
 local core = require "moonpool.core"
 local errors = require "moonpool.errors"
-local functions = require "moonpool.resolve.functions"
 local key = require "moonpool.resolve.key"
 local node = require "moonpool.tree.node"
 local source = require "moonpool.resolve.source"
@@ -20,6 +23,7 @@ local expression = {}
 ---@field has_aggregate boolean  set when one was met
 ---@field inside table?        { from, inverse, base }: rows of that relation are those of base
 ---@field offset integer       added to the slots of templates: those of a query set inside another
+---@field outer table?         the resolver of the query around this one
 
 ---@return moonpool.resolver
 function expression.resolver(scope, annotations, mode, takes, offset)
@@ -56,10 +60,21 @@ local function slot(resolver, template, kind, takes)
   return node.slot(index, kind)
 end
 
+--- A slot for the value of a template, converted to a kind; that of the value itself if it is unknown.
+function expression.slot_of_kind(resolver, template, kind)
+  return slot(resolver, template, kind or template.kind, by_kind[kind] or as_it_is)
+end
+
+--- A slot whose value `takes` converts; takes.kind is its kind.
+function expression.slot_taken(resolver, template, takes)
+  return slot(resolver, template, takes.kind, takes)
+end
+
 -- A slot beside `other`, whose kind its value is to have.
 local function slot_beside(resolver, template, other)
   local field = other.op == "column" and other.field or nil
-  return slot(resolver, template, other.kind, field or by_kind[other.kind] or as_it_is)
+  local kind = other.kind or by_kind[template.given] and template.given
+  return slot(resolver, template, kind, field or by_kind[kind] or as_it_is)
 end
 
 -- ---- paths ----
@@ -82,11 +97,25 @@ function expression.follow(resolver, from, path, done)
   return from, done
 end
 
---- The column at the end of a path whose steps were followed.
+--- A column of a source, or the columns of a key.
 function expression.column(from, field)
   if field.parts then return key.columns(from, field) end
   return node.column(from, field, from.null or field.null)
 end
+
+--- What stands at the end of a path whose steps were followed: a column, something in its JSON, a part of its date.
+function expression.at_end(from, path)
+  local found = expression.column(from, path.field)
+  if path.keys then found = node.json(found, path.keys) end
+  for _, part in ipairs(path.parts or {}) do found = node.part(found, part) end
+  return found
+end
+
+-- Sub-selects of query sets are made by the room above, which knows query sets.
+
+--- fn(resolver, template, purpose) -> select: how a query set becomes a sub-select. purpose: "in", of one column,
+--- "first", the first value of one column, or "exists".
+function expression.set_select_of(fn) expression.select_of = fn end
 
 local function path_of(resolver, template)
   local model = resolver.scope.model
@@ -124,179 +153,26 @@ local function resolve_path(resolver, template)
     errors.raise("bad_argument", ("%s is a key of several columns (%s), of which an expression is one"):format(
       vocabulary.quoted(template._path), table.concat(names, ", ")))
   end
-  return expression.column(from, path.field)
+  return expression.at_end(from, path)
 end
 
--- ---- arithmetic ----
+local unknown = { op = "outer", null = true }
 
-local NUMBER = { int = true, float = true, decimal = true }
-
-local function describe(operand)
-  if operand.op == "column" then return ("%s field %s"):format(operand.field.type, operand.field:title()) end
-  return "a value of kind " .. tostring(operand.kind)
-end
-
-local function calculated_kind(operator, left, right)
-  if operator == ".." then
-    for _, operand in ipairs { left, right } do
-      if operand.kind ~= "text" and operand.op ~= "null" then
-        errors.raise("bad_argument", (".. joins texts, not %s"):format(describe(operand)))
-      end
-    end
-    return "text"
+-- Of the query around: unknown as long as there is none.
+local function resolve_outer(resolver, template)
+  local around = resolver
+  for _ = 1, template._depth do
+    around = around.outer
+    if not around then return unknown end
   end
-  for _, operand in ipairs { left, right } do
-    if not NUMBER[operand.kind] then
-      local temporal = operand.kind and operand.kind ~= "text" and operand.kind ~= "bool" and operand.kind ~= "json"
-      errors.raise(temporal and "unsupported" or "bad_argument", ("%s cannot calculate with %s%s"):format(operator,
-        describe(operand), temporal and " yet" or ""))
-    end
-  end
-  if left.kind == "float" or right.kind == "float" then return "float" end
-  if left.kind == "decimal" or right.kind == "decimal" then return "decimal" end
-  if operator == "/" then return "float" end
-  return "int"
-end
-
--- A literal takes a number's kind from what it is calculated with: "0.10" beside a decimal is one.
-local function operand_beside(resolver, template, other)
-  if template._op == "slot" and (template.kind == "text" and NUMBER[other.kind]
-      or other.kind == "decimal" and template.kind == "int") then
-    return slot(resolver, template, other.kind, by_kind[other.kind])
-  end
-  return expression.resolve(resolver, template)
-end
-
-local function resolve_binary(resolver, template)
-  local left, right
-  if template.left._op == "slot" then
-    right = expression.resolve(resolver, template.right)
-    left = operand_beside(resolver, template.left, right)
-  else
-    left = expression.resolve(resolver, template.left)
-    right = operand_beside(resolver, template.right, left)
-  end
-  if left.op == "null" or right.op == "null" then return { op = "null", null = true, kind = left.kind or right.kind } end
-  return {
-    op = "arithmetic", operator = template.operator, left = left, right = right,
-    kind = calculated_kind(template.operator, left, right), null = left.null or right.null,
-  }
-end
-
--- ---- functions ----
-
-local function resolve_call(resolver, template)
-  local name = template.name
-  local entry = functions[name]
-  if not entry then
-    errors.raise("unsupported", ("the function mp.fn.%s is not built%s"):format(tostring(name),
-      vocabulary.suggest(name, functions)))
-  end
-  local count = #template.arguments
-  if count < entry.least or count > entry.most then
-    errors.raise("bad_argument", ("mp.fn.%s takes %s arguments, not %d"):format(name,
-      entry.least == entry.most and tostring(entry.least) or entry.least .. " to " .. entry.most, count))
-  end
-  local arguments, first = {}, nil
-  for i, argument in ipairs(template.arguments) do
-    if argument._op == "slot" and entry.same and first then
-      arguments[i] = slot_beside(resolver, argument, first)
-    else
-      arguments[i] = expression.resolve(resolver, argument)
-    end
-    first = first or (arguments[i].kind and arguments[i])
-    local kind = arguments[i].kind
-    if entry.takes and kind and not entry.takes[kind] then
-      errors.raise("bad_argument", ("mp.fn.%s cannot take %s"):format(name, describe(arguments[i])))
-    end
-    if entry.same and kind and kind ~= first.kind then
-      errors.raise("bad_argument", ("mp.fn.%s takes values of one kind, not %s beside %s"):format(name, describe(arguments[i]),
-        describe(first)))
-    end
-  end
-  local kind = entry.kind
-  return {
-    op = "call", name = name, arguments = arguments,
-    kind = type(kind) == "function" and kind(arguments) or kind, null = entry.null(arguments),
-  }
-end
-
--- ---- aggregates ----
-
-local ORDERED = {
-  int = true, float = true, decimal = true, text = true, date = true, time = true, datetime = true, walltime = true,
-}
-
-local function aggregate_kind(name, argument)
-  if name == "count" then return "int" end
-  local kind = argument.kind
-  local fits = name == "sum" and NUMBER or name == "avg" and NUMBER or ORDERED
-  if not fits[kind] then
-    errors.raise("bad_argument", ("mp.fn.%s cannot take %s"):format(name, describe(argument)))
-  end
-  if name == "avg" then return kind == "decimal" and "decimal" or "float" end
-  return kind
-end
-
-local function aggregate_node(resolver, template)
-  local argument = template.argument and expression.resolve(resolver, template.argument)
-  local filter = template.filter and expression.resolve_condition(resolver, template.filter)
-  return {
-    op = "aggregate", name = template.name, distinct = template.distinct, argument = argument, filter = filter,
-    kind = aggregate_kind(template.name, argument), null = template.name ~= "count",
-  }
-end
-
--- An aggregate over a relation to many, for each row by itself: a sub-select, so that two of them
--- do not multiply each other's rows.
-local function aggregate_of_many(resolver, template, path)
-  local from, done = expression.follow(resolver, resolver.scope.base, path, 0)
-  local step = path.steps[done + 1]
-  for i = done + 2, #path.steps do
-    if path.steps[i].inverse then
-      errors.raise("unsupported", ("an aggregate over two relations to many is not built yet: %s"):format(
-        vocabulary.quoted(path.text)))
-    end
-  end
-  local scope = source.behind(from, step.inverse)
-  local within = setmetatable({
-    inside = { from = from, inverse = step.inverse, base = scope.base }, mode = "groups",
-  }, { __index = resolver })
-  local aggregate = aggregate_node(within, template)
-  return {
-    op = "scalar", select = { scope = scope, columns = { { expression = aggregate } } },
-    kind = aggregate.kind, null = aggregate.null,
-  }
-end
-
-local function resolve_aggregate(resolver, template)
-  local argument = template.argument
-  local path
-  if argument and argument._op == "path" and not expression.annotation_of(resolver, argument) then
-    path = path_of(resolver, argument)
-  end
-  if path and path.many and not resolver.inside then
-    if resolver.mode == "groups" then
-      errors.raise("unsupported", ("mp.fn.%s of a group over a relation to many is not built yet: %s"):format(
-        template.name, vocabulary.quoted(path.text)))
-    end
-    return aggregate_of_many(resolver, template, path)
-  end
-  if resolver.mode == "rows" and not resolver.inside then
-    errors.raise("bad_argument", ("mp.fn.%s needs rows to take together: values(...) before it groups, aggregate{...} takes all")
-      :format(template.name))
-  end
-  resolver.has_aggregate = true
-  return aggregate_node(resolver, template)
+  return resolve_path(around, { _op = "path", _path = template._path })
 end
 
 -- ---- all ----
 
 local resolvers = {
   path = resolve_path,
-  binary = resolve_binary,
-  call = resolve_call,
-  aggregate = resolve_aggregate,
+  outer = resolve_outer,
   null = function() return node.null end,
   derived = function(resolver, template)
     return node.derived(resolver.scope.base, template.name, template.kind, template.null, template.number)
@@ -304,14 +180,13 @@ local resolvers = {
   slot = function(resolver, template)
     return slot(resolver, template, template.kind, as_it_is)
   end,
-  negate = function(resolver, template)
-    local operand = expression.resolve(resolver, template.operand)
-    return { op = "negate", operand = operand, kind = calculated_kind("-", operand, operand), null = operand.null }
-  end,
   order = function()
     errors.raise("bad_argument", "asc and desc stand in order_by only")
   end,
 }
+
+--- By op of a template: fn(resolver, template). The rooms beside add theirs.
+expression.resolvers = resolvers
 
 --- The expression node of a template.
 ---@param resolver moonpool.resolver
@@ -324,6 +199,57 @@ end
 function expression.beside(resolver, template, other)
   if template._op == "slot" and template.kind == nil then return slot_beside(resolver, template, other) end
   return expression.resolve(resolver, template)
+end
+
+--- How an operand reads in a message.
+function expression.describe(operand)
+  if operand.op == "column" then return ("%s field %s"):format(operand.field.type, operand.field:title()) end
+  return "a value of kind " .. tostring(operand.kind)
+end
+
+-- ---- several of one kind ----
+
+local NUMBER = { int = 1, decimal = 2, float = 3 }
+
+-- The kind that takes both, or nil.
+local function wider(a, b)
+  if a == nil or b == nil or a == b then return a or b end
+  if NUMBER[a] and NUMBER[b] then return NUMBER[a] > NUMBER[b] and a or b end
+end
+
+--- The nodes of templates that give one value between them (branches of a case, arguments of coalesce): of one kind,
+--- numbers widened. fail(node, other) raises for kinds that do not go together.
+---@return table[] nodes, string? kind
+function expression.unified(resolver, templates, fail)
+  local nodes, kind, like = {}, nil, nil
+  local function take(found)
+    local both = wider(kind, found.kind)
+    if found.kind and not both then fail(found, like) end
+    kind, like = both, like or (found.kind and found)
+  end
+  for i, template in ipairs(templates) do
+    if template._op ~= "slot" then
+      nodes[i] = expression.resolve(resolver, template)
+      take(nodes[i])
+    end
+  end
+  for i, template in ipairs(templates) do
+    -- beside a column or the like a value has its kind; beside other values, that of all
+    if template._op == "slot" and (not like or like.op == "slot" or NUMBER[kind] and NUMBER[template.kind]) then
+      nodes[i] = expression.resolve(resolver, template)
+      take(nodes[i])
+    end
+  end
+  for i, template in ipairs(templates) do
+    if not nodes[i] then
+      nodes[i] = slot_beside(resolver, template, like)
+    elseif nodes[i].op == "slot" and nodes[i].kind ~= kind then
+      nodes[i] = expression.slot_of_kind(resolver, template, kind)
+    elseif nodes[i].kind and nodes[i].kind ~= kind then
+      nodes[i] = node.widened(nodes[i], kind)
+    end
+  end
+  return nodes, kind
 end
 
 return expression

@@ -4,6 +4,7 @@
 
 local errors = require "moonpool.errors"
 local lookup = require "moonpool.lookup"
+local tail = require "moonpool.lookup.tail"
 local vocabulary = require "moonpool.vocabulary"
 
 local path = {}
@@ -14,6 +15,8 @@ local path = {}
 ---@field steps table[]    { name, field, model } to one row, { name, inverse, model } to many, or to one if the inverse is
 --- `one`; a many_to_many is two steps, to the rows of the table between and on to one row each
 ---@field field table      the field at the end
+---@field keys string[]?   behind the field: names in its JSON, parts of its date (see moonpool.lookup.tail)
+---@field parts string[]?
 ---@field lookup string    "exact" if none is written
 ---@field many boolean     whether a step leads to many rows
 ---@field whole boolean?   whether it ends at an inverse or a many_to_many: the field is the key of the rows there
@@ -38,21 +41,6 @@ local function key_of(model)
   return #model.key == 1 and model.key[1] or model:whole_key()
 end
 
-local function is_lookup(name)
-  return lookup.is_key(name) or vocabulary.later_lookups[name] or false
-end
-
--- Split at "__"; a name has none inside, so every one separates.
-local function parts_of(text)
-  local parts, from = {}, 1
-  while true do
-    local first, last = text:find("__", from, true)
-    parts[#parts + 1] = text:sub(from, (first or 0) - 1)
-    if not first then return parts end
-    from = last + 1
-  end
-end
-
 local function title_of(field)
   return ("%s field %s"):format(field.type, field:title())
 end
@@ -61,7 +49,7 @@ path.title_of = title_of
 -- Whether name, found behind a relation, goes on into the model rather than being a lookup on the key.
 local function goes_on(model, name)
   if name == nil then return false end
-  return name == "pk" or model.by_name[name] ~= nil or model.inverses[name] ~= nil or not is_lookup(name)
+  return name == "pk" or model.by_name[name] ~= nil or model.inverses[name] ~= nil or not lookup.is_word(name)
 end
 
 -- Follow names from model as far as they lead. Gives the field at the end and the number of the part
@@ -92,23 +80,6 @@ local function follow(model, parts, found, rank)
   end
 end
 
--- What is left behind the field must be one lookup.
-local function read_lookup(found, parts, i, with_lookup)
-  local field, name = found.field, parts[i]
-  if field.kind_name == "json" and not is_lookup(name) then
-    errors.raise("unsupported", ("JSON paths are not built yet: %s"):format(vocabulary.quoted(found.text)))
-  end
-  if not with_lookup then
-    errors.raise("unknown_field", ("%s: nothing is called %s behind the %s%s"):format(vocabulary.quoted(found.text),
-      vocabulary.quoted(name), title_of(field), vocabulary.suggest(name, vocabulary.column_methods)))
-  end
-  found.lookup = name
-  lookup.get(name, field.kind_name, title_of(field), true)
-  if i < #parts then
-    errors.raise("unknown_lookup", ("%s: nothing can follow the lookup %s"):format(vocabulary.quoted(found.text), name))
-  end
-end
-
 -- The column of a relation, or all of them, that holds what is asked for behind it.
 local function here_already(relation, field)
   if field.whole_key_of == relation:target() then return relation end
@@ -127,12 +98,14 @@ function path.parse(model, text, with_lookup)
   if type(text) ~= "string" then
     errors.raise("bad_argument", ("%s: the name of a field is a text, not %s"):format(model.name, vocabulary.quoted(text)))
   end
-  local parts = parts_of(text)
+  local parts = tail.words(text)
   local found = { text = text, steps = {}, many = false, lookup = "exact" }
   local steps, rank = found.steps, {}
   local i
   found.field, i = follow(model, parts, found, rank)
-  if i <= #parts then read_lookup(found, parts, i, with_lookup) end
+  if i <= #parts then
+    tail.read(found, found.field.kind_name, parts, i, with_lookup, title_of(found.field))
+  end
 
   -- author__id is the column author_id: no join for a key that is here already
   local last = steps[#steps]

@@ -10,88 +10,45 @@ local errors = require "moonpool.errors"
 local expression = require "moonpool.tree.expression"
 local key_values = require "moonpool.resolve.key"
 local lookup = require "moonpool.lookup"
+local lookup_tail = require "moonpool.lookup.tail"
 local vocabulary = require "moonpool.vocabulary"
+local walk_room = require "moonpool.resolve.walk"
+
+require "moonpool.resolve.template_expression"
 
 local null = core.null
 
-local template = {}
+local say, say_text, slot, is_query = walk_room.say, walk_room.say_text, walk_room.slot, walk_room.is_query
 
----@class moonpool.walk
----@field context table     { model, annotations }: what names mean here
----@field tokens string[]   the key so far
----@field values any[]
----@field count integer     values so far, with those of the query that is built upon
----@field build boolean     whether templates are wanted
+local template = {
+  walk = walk_room.start,
+  key = walk_room.key,
+  query = walk_room.query,
+  is_query = is_query,
+  expression = walk_room.expression,
+}
 
---- Begin a walk; slots are numbered from first + 1.
----@return moonpool.walk
-function template.walk(context, values, first, build)
-  return { context = context, tokens = {}, values = values, count = first, build = build }
-end
-
-local function say(walk, token)
-  local tokens = walk.tokens
-  tokens[#tokens + 1] = token
-end
-
--- User's texts stand in keys with their length, so that no text can pass for another structure.
-local function say_text(walk, text)
-  say(walk, #text .. ":" .. text)
-end
-
---- The text that identifies what was walked.
-function template.key(walk) return table.concat(walk.tokens, " ") end
-
-local function slot(walk, value)
-  local index = walk.count + 1
-  walk.count = index
-  walk.values[index] = value
-  say(walk, "?")
-  return walk.build and { _op = "slot", index = index } or true
-end
-
-local walk_condition, walk_expression
-
--- A query set is known by its shape.
-local function is_query(v)
-  return type(v) == "table" and type(rawget(v, "shape")) == "table" and rawget(v, "slots") ~= nil
-end
-template.is_query = is_query
-
---- A query set inside another: its slots come behind those so far.
-function template.query(walk, query)
-  local first = walk.count
-  for i = 1, query.shape.count do walk.values[first + i] = query.slots[i] end
-  walk.count = first + query.shape.count
-  say(walk, "query " .. query.shape.number)
-  local built = { _op = "query", shape = query.shape, first = first }
-  for _, name in ipairs { "top", "skip" } do
-    if query[name] then
-      say(walk, name)
-      walk.count = walk.count + 1
-      walk.values[walk.count] = query[name]
-      built[name] = walk.count
-    end
-  end
-  return built
-end
-
--- One value on the right of a lookup: its kind is that of what stands on the left.
-local function walk_value(walk, value)
+-- One value on the right of a lookup: its kind is that of what stands on the left. typed: what is on the left is
+-- read as the value is (JSON, perhaps), so that the value's own kind is part of the shape.
+local function walk_value(walk, value, typed)
   if value == nil or value == null then
     say(walk, "null")
     return { _op = "null" }
   end
   if type(value) == "table" then
-    if expression.is(value) then return walk_expression(walk, value) end
-    if condition.is(value) then
-      errors.raise("bad_argument", "a condition stands where a value is wanted")
-    end
+    if expression.is(value) then return walk_room.expression(walk, value) end
+    if condition.is(value) then return walk_room.expression(walk, expression.value(value)) end
     if is_query(value) then
-      errors.raise("bad_argument", "a query set stands where one value is wanted: use the lookup in")
+      errors.raise("bad_argument", "a query set stands where one value is wanted: use the lookup in, or mp.subquery")
     end
   end
-  return slot(walk, value)
+  local built = slot(walk, value)
+  if typed then
+    local kind = core.kind_of(value) or type(value)
+    say(walk, kind)
+    if walk.build then built.given = kind end
+  end
+  return built
 end
 
 -- What a lookup stands behind, for a message: a key as it was written, or the expression on its left.
@@ -150,12 +107,12 @@ local function walk_plain_list(walk, list, length)
   return { _op = "list", items = items }
 end
 
-local function walk_list(walk, entry, where, value)
+local function walk_list(walk, entry, where, value, typed)
   if is_query(value) then
-    return { _op = "list", query = template.query(walk, value), items = {} }
+    return { _op = "list", query = walk_room.query(walk, value), items = {} }
   end
   local length, is_plain = array_length(entry, where, value)
-  if is_plain then return walk_plain_list(walk, value, length) end
+  if is_plain and not typed then return walk_plain_list(walk, value, length) end
   local built, items = { _op = "list" }, {}
   built.items = items
   say(walk, "list")
@@ -164,7 +121,7 @@ local function walk_list(walk, entry, where, value)
       built.has_null = true
       say(walk, "null")
     else
-      items[#items + 1] = walk_value(walk, value[i])
+      items[#items + 1] = walk_value(walk, value[i], typed)
     end
   end
   say(walk, "end")
@@ -184,7 +141,7 @@ end
 
 local function walk_keys(walk, entry, where, value, field)
   if entry.takes == "one" then return walk_key(walk, value, field) end
-  if is_query(value) then return { _op = "list", query = template.query(walk, value), items = {} } end
+  if is_query(value) then return { _op = "list", query = walk_room.query(walk, value), items = {} } end
   local length = array_length(entry, where, value)
   local built, items = { _op = "list" }, {}
   built.items = items
@@ -205,17 +162,17 @@ local function walk_keys(walk, entry, where, value, field)
 end
 
 -- What stands on the right of a lookup. field: what stands on the left, if it is one.
-local function walk_operand(walk, entry, where, value, field)
+local function walk_operand(walk, entry, where, value, typed, field)
   local takes = entry.takes
   if field and field.parts and takes ~= "flag" then return walk_keys(walk, entry, where, value, field) end
   if takes == "one" then
-    return walk_value(walk, value)
+    return walk_value(walk, value, typed)
   elseif takes == "list" then
-    return walk_list(walk, entry, where, value)
+    return walk_list(walk, entry, where, value, typed)
   elseif takes == "pair" then
     if array_length(entry, where, value) ~= 2 then bad_array(entry, where, " of two values") end
-    local low = walk_value(walk, value[1])
-    return { _op = "pair", low, (walk_value(walk, value[2])) }
+    local low = walk_value(walk, value[1], typed)
+    return { _op = "pair", low, (walk_value(walk, value[2], typed)) }
   end
   if type(value) ~= "boolean" then
     errors.raise("bad_argument", ("%s takes true or false, not %s"):format(title_of(entry, where),
@@ -255,12 +212,15 @@ function template.meaning(context, key)
   end
   local annotation, rest = annotation_of(context, key)
   if annotation then
-    meaning = { text = key, annotation = annotation, lookup = rest or "exact", rank = "~" .. key }
-    lookup.get(meaning.lookup, annotation.kind, "the annotation " .. annotation.name, true)
+    meaning = { text = key, annotation = annotation, lookup = "exact", rank = "~" .. key }
+    if rest then
+      lookup_tail.read(meaning, annotation.kind, lookup_tail.words(rest), 1, true, "the annotation " .. annotation.name)
+    end
+    meaning.typed = annotation.kind == "json" or annotation.kind == nil
   else
     if context.only_columns then template.refuse_name(context.model, context.annotations, key) end
     local path = context.model:path(key)
-    meaning = { text = key, path = path, lookup = path.lookup, rank = path.rank }
+    meaning = { text = key, path = path, lookup = path.lookup, rank = path.rank, typed = path.field.kind_name == "json" }
   end
   meaning.entry = lookup.entries[meaning.lookup]
   context.meanings[key] = meaning
@@ -294,13 +254,13 @@ local function walk_match(walk, keys)
   for i, meaning in ipairs(meanings) do
     say_text(walk, meaning.text)
     built[i] = { meaning = meaning, operand = walk_operand(walk, meaning.entry, meaning.text, keys[meaning.text],
-      meaning.path and meaning.path.field) }
+      meaning.typed, meaning.path and meaning.path.field) }
   end
   say(walk, "end")
   return built
 end
 
--- ---- conditions and expressions ----
+-- ---- conditions ----
 
 -- The field that an expression is, if it is one of the query's own entity.
 local function field_of(walk, node)
@@ -309,15 +269,19 @@ local function field_of(walk, node)
   return context.model:path(node._path).field
 end
 
-function walk_condition(walk, node)
+local function walk_condition(walk, node)
   local op = node._op
   if op == "match" then return walk_match(walk, node.keys) end
   say(walk, op)
   if op == "lookup" then
-    local left = walk_expression(walk, node.left)
+    local left = walk_room.expression(walk, node.left)
     say(walk, node.name)
-    local operand = walk_operand(walk, lookup.entries[node.name], node.left, node.value, field_of(walk, node.left))
+    local operand = walk_operand(walk, lookup.entries[node.name], node.left, node.value, true, field_of(walk, node.left))
     return { _op = op, name = node.name, left = left, operand = operand }
+  elseif op == "exists" then
+    return { _op = op, query = walk_room.query(walk, node.query) }
+  elseif op == "asked" then
+    return { _op = op, operand = walk_room.expression(walk, node.operand) }
   end
   local built = { _op = op }
   for i = 1, #node do built[i] = walk_condition(walk, node[i]) end
@@ -325,57 +289,7 @@ function walk_condition(walk, node)
   return built
 end
 
-function walk_expression(walk, node)
-  local op = node._op
-  say(walk, op)
-  if op == "path" then
-    if type(node._path) ~= "string" then
-      errors.raise("bad_argument", ("the name of a field is a text, not %s"):format(vocabulary.quoted(node._path)))
-    end
-    if node._model then say_text(walk, node._model.name) end
-    say_text(walk, node._path)
-    return node
-  elseif op == "value" then
-    local value = node.value
-    if value == nil or value == null then
-      say(walk, "null")
-      return { _op = "null" }
-    end
-    local kind = core.kind_of(value)
-    if kind == nil then
-      errors.raise("bad_argument", ("%s cannot be a value in an expression"):format(vocabulary.quoted(value)))
-    end
-    -- the kind of a literal decides what an expression gives, so it is part of the shape
-    say(walk, kind)
-    local built = slot(walk, value)
-    if walk.build then built.kind = kind end
-    return built
-  elseif op == "binary" then
-    say(walk, node.operator)
-    local left = walk_expression(walk, node.left)
-    return { _op = op, operator = node.operator, left = left, right = walk_expression(walk, node.right) }
-  elseif op == "negate" then
-    return { _op = op, operand = walk_expression(walk, node.operand) }
-  elseif op == "order" then
-    say(walk, (node.descending and "desc" or "asc") .. (node.nulls or ""))
-    return { _op = op, operand = walk_expression(walk, node.operand), descending = node.descending, nulls = node.nulls }
-  elseif op == "aggregate" then
-    say(walk, node.name .. (node.distinct and " distinct" or ""))
-    local built = { _op = op, name = node.name, distinct = node.distinct }
-    if node.argument then built.argument = walk_expression(walk, node.argument) end
-    if node.filter then built.filter = walk_condition(walk, node.filter) end
-    say(walk, "end")
-    return built
-  end
-  -- call
-  say_text(walk, tostring(node.name))
-  local arguments = {}
-  for i = 1, node.arguments.n do arguments[i] = walk_expression(walk, node.arguments[i]) end
-  say(walk, "end")
-  return { _op = op, name = node.name, arguments = arguments }
-end
-
+walk_room.condition = walk_condition
 template.condition = walk_condition
-template.expression = walk_expression
 
 return template

@@ -39,6 +39,7 @@ end
 function check.condition(shape, built, takes)
   local resolver = select_room.resolver(shape, select_room.scope(shape), takes)
   for _, item in ipairs(parts_of(condition.resolve(resolver, built))) do
+    select_room.refuse_window(item)
     if shape.group and any_node(item, is_aggregate) then
       check_grouped(shape, resolver, item, "a filter on a group")
     end

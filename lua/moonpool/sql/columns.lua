@@ -3,7 +3,6 @@
 
 local check = require "moonpool.sql.check"
 local combine = require "moonpool.sql.combine"
-local condition = require "moonpool.tree.condition"
 local errors = require "moonpool.errors"
 local expression = require "moonpool.tree.expression"
 local narrow = require "moonpool.sql.narrow"
@@ -62,7 +61,6 @@ local function with_annotations(q, annotations, prefix, change)
       local ok, why = vocabulary.is_name(name)
       if not ok then errors.raise("bad_argument", ("the annotation %s %s"):format(vocabulary.quoted(name), why)) end
       local node = annotations[name]
-      if condition.is(node) then errors.raise("unsupported", "annotating a condition is not built yet: " .. name) end
       fn(name, template.expression(on, expression.value(node)))
     end
   end

@@ -93,8 +93,11 @@ end
 local function remember_filter(q, keys, found)
   local lengths = {}
   for key, value in next, keys do
-    local takes = template.meaning(q.shape.context, key).entry.takes
-    if takes == "list" and type(value) == "table" and getmetatable(value) == nil
+    local meaning = template.meaning(q.shape.context, key)
+    local takes = meaning.entry.takes
+    if meaning.typed then
+      return -- the kind of the value is part of the shape
+    elseif takes == "list" and type(value) == "table" and getmetatable(value) == nil
         and fill_array({}, 0, template.padded(#value), value, expression_room.as_it_is) then
       lengths[key] = template.padded(#value)
     elseif takes ~= "one" or not is_plain(value) then

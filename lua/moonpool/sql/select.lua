@@ -26,25 +26,34 @@ function select_room.resolver(shape, scope, takes, offset)
   return expression.resolver(scope, shape.context.annotations, shape.group and "groups" or "rows", takes, offset)
 end
 
---- Whether fn says yes of a node or one below it; sub-selects are worlds of their own.
+local WORLDS = { aggregate = true, has_row = true, scalar = true, among_rows = true }
+local NO_NODES = { source = true, field = true, select = true }
+
+--- Whether fn says yes of a node or one below it; sub-selects are worlds of their own. What a window takes together is
+--- no aggregate of the rows.
 function select_room.any_node(tree, fn)
-  if fn(tree) then return true end
-  if tree.op == "aggregate" or tree.op == "has_row" or tree.op == "scalar" then return false end
+  if tree.op and fn(tree) then return true end
+  if WORLDS[tree.op] then return false end
   for key, below in pairs(tree) do
-    if type(below) == "table" and key ~= "source" and key ~= "field" and key ~= "select" then
-      if below.op then
-        if select_room.any_node(below, fn) then return true end
-      elseif below[1] then
-        for _, one in ipairs(below) do
-          if select_room.any_node(one, fn) then return true end
-        end
-      end
+    if type(below) == "table" and not NO_NODES[key] then
+      if tree.op == "window" and key == "inner" then below = { below.argument or below.arguments } end
+      if select_room.any_node(below, fn) then return true end
     end
   end
   return false
 end
 
 function select_room.is_aggregate(tree) return tree.op == "aggregate" end
+
+local function is_window(tree) return tree.op == "window" end
+
+--- A filter is asked of rows before there are windows over them.
+function select_room.refuse_window(tree)
+  if select_room.any_node(tree, is_window) then
+    errors.raise("unsupported", "a filter asks rows before their windows are there: read the annotation, or take what it"
+      .. " stands for from mp.subquery")
+  end
+end
 
 --- What must hold, one by one: of a group some of it is asked before grouping, some after.
 function select_room.parts(resolved)
@@ -241,7 +250,8 @@ local function add_distinct_on(select, shape, options)
 end
 
 --- The SELECT of a shape. options:
----   outer, offset   for a query set inside another statement: the scope around it, where its slots begin
+---   outer, offset   for a query set inside another statement: the scope around it, where its slots begin;
+---                   outer_resolver: what its mp.outer means, takes: filled for its slots
 ---   top, skip       slots of the limits
 ---   bare            true: no columns and no order; the caller adds what it wants
 ---   native          true: the server has DISTINCT ON
@@ -252,7 +262,8 @@ end
 function select_room.build(shape, options)
   local scope = select_room.scope(shape, options.outer)
   if shape.from then add_rows(scope, shape.from, options.offset or 0) end
-  local resolver = select_room.resolver(shape, scope, {}, options.offset)
+  local resolver = select_room.resolver(shape, scope, options.takes or {}, options.offset)
+  resolver.outer = options.outer_resolver
   local select = {
     scope = scope, resolver = resolver, columns = {},
     distinct = shape.distinct and shape.output ~= "objects" or nil, -- no object comes twice anyway
@@ -293,24 +304,41 @@ function select_room.inner(built, offset, options)
   options.offset = offset + built.first
   options.top = built.top and offset + built.top
   options.skip = built.skip and offset + built.skip
-  options.unordered = not (options.top or options.skip)
+  options.unordered = not (options.top or options.skip or options.ordered)
   return select_room.build(built.shape, options)
 end
 
--- A query set on the right of `in`.
-condition.set_select_of(function(resolver, built, width)
-  local shape = built.shape
-  local offset, takes = resolver.offset + built.first, resolver.takes
-  for i = 1, shape.count do takes[offset + i] = expression.as_it_is end
+local TITLES = { ["in"] = "the lookup in", first = "mp.subquery" }
+
+local function check_width(select, purpose, width)
+  if #select.columns ~= width then
+    errors.raise("bad_argument", ("%s takes a query set of %s, this one has %d: values(name) says which"):format(
+      TITLES[purpose], width == 1 and "one column" or width .. " columns", #select.columns))
+  end
+end
+
+-- A query set inside another: behind in, in mp.subquery and in mp.exists.
+expression.set_select_of(function(resolver, built, purpose, width)
+  local shape, takes = built.shape, resolver.takes
+  local offset = resolver.offset + built.first
+  local options = {
+    outer = resolver.scope, outer_resolver = resolver, takes = {}, keys = true, bare = purpose == "exists",
+    ordered = purpose == "first",
+  }
+  local select = select_room.inner(built, resolver.offset, options)
+  if purpose == "first" then
+    select.top = options.top and { index = options.top, kind = "int", change = function(top) return math.min(top, 1) end }
+      or { literal = "1" }
+  end
+  for i = 1, shape.count do
+    -- the values were converted when the query set was made, but for what is beside mp.outer: that is known now
+    local open = shape.takes[i] == expression.as_it_is
+    takes[offset + i] = open and options.takes[offset + i] or expression.as_it_is
+  end
   for _, name in ipairs { "top", "skip" } do
     if built[name] then takes[resolver.offset + built[name]] = expression.as_it_is end
   end
-  local select = select_room.inner(built, resolver.offset, { outer = resolver.scope, keys = true })
-  width = width or 1
-  if #select.columns ~= width then
-    errors.raise("bad_argument", ("the lookup in takes a query set of %s, this one has %d: values(name) says which"):format(
-      width == 1 and "one column" or width .. " columns", #select.columns))
-  end
+  if purpose ~= "exists" then check_width(select, purpose, width or 1) end
   return select
 end)
 

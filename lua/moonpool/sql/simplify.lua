@@ -30,9 +30,13 @@ local function simple(tree, negated)
     return joined(negated and (op == "and" and "or" or "and") or op, items)
   end
   if op == "has_row" then
-    local where = simplify.condition(tree.select.where)
-    if where.op == "false" then return negated and node.true_ or node.false_ end
-    tree = node.has_row { scope = tree.select.scope, columns = {}, where = where.op ~= "true" and where or nil }
+    local select = {}
+    for name, part in pairs(tree.select) do select[name] = part end
+    local where = select.where and simplify.condition(select.where) or node.true_
+    local of_all = select.group and #select.group == 0 -- has a row of no rows
+    if where.op == "false" and not of_all then return negated and node.true_ or node.false_ end
+    select.where = where.op ~= "true" and where or nil
+    tree = node.has_row(select)
   end
   if not negated then return tree end
   if op == "true" then return node.false_ end

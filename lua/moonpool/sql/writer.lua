@@ -3,11 +3,16 @@
 -- the statement remembers which slot and, where the dialect wants another text of it (a LIKE pattern), how.
 
 local errors = require "moonpool.errors"
+local simplify = require "moonpool.sql.simplify"
+
+local write_expression = require "moonpool.sql.write_expression"
 
 local writer = {}
 
 local Writer = {}
 Writer.__index = Writer
+
+for name, method in pairs(write_expression.methods) do Writer[name] = method end
 
 local visit = {}
 
@@ -15,7 +20,8 @@ local visit = {}
 --- the statement changes the table, which some servers do not let it read again.
 function writer.new(dialect, qualify, target)
   return setmetatable({
-    dialect = dialect, parts = {}, slots = {}, placed = dialect.reuses and {} or nil, qualify = qualify, target = target,
+    dialect = dialect, parts = {}, slots = {}, placed = dialect.reuses and {} or nil,
+    constants = dialect.reuses and {} or nil, qualify = qualify, target = target,
     reads = {},
   }, Writer)
 end
@@ -33,6 +39,7 @@ end
 
 --- A placeholder. change: what is bound instead of the value itself, if the dialect needs that.
 function Writer:slot(node, change)
+  change = change or node.change
   if node.literal then return self:say(node.literal) end
   local slots, placed = self.slots, self.placed
   local before = placed and placed[node.index]
@@ -48,17 +55,35 @@ function Writer:forget()
   self.placed = self.placed and {}
 end
 
+--- A text of the statement itself that is no value of a query (a key of JSON): sent as a parameter all the same. The
+--- same text is the same parameter where the dialect has that.
+function Writer:constant(text)
+  local slots, constants = self.slots, self.constants
+  local before = constants and constants[text]
+  if before then return self:say(self.dialect.placeholder(before)) end
+  slots[#slots + 1] = { index = 0, kind = "text", change = function() return text end }
+  if constants then constants[text] = #slots end
+  return self:say(self.dialect.placeholder(#slots))
+end
+
+--- A condition as part of an expression.
+function Writer:condition(node)
+  return self:write(simplify.condition(node))
+end
+
 function Writer:sql() return table.concat(self.parts) end
 
 --- Any node: expression or condition.
 function Writer:write(node)
-  local fn = self.dialect.visit[node.op] or visit[node.op]
+  local fn = self.dialect.visit[node.op] or visit[node.op] or write_expression[node.op]
   if not fn then errors.raise("internal", "nothing writes the node " .. tostring(node.op)) end
   fn(self, node)
   return self
 end
 
-local COMPOUND = { arithmetic = true, negate = true, ["and"] = true, ["or"] = true }
+local COMPOUND = {
+  arithmetic = true, temporal = true, negate = true, truth = true, raw = true, ["and"] = true, ["or"] = true,
+}
 
 --- A node as part of another: in parentheses if it is made of several.
 function Writer:operand(node)
@@ -128,7 +153,7 @@ function visit.negate(w, node) w:say("-"):operand(node.operand) end
 function visit.call(w, node)
   local spelled = w.dialect.calls[node.name]
   if type(spelled) == "function" then return spelled(w, node) end
-  w:say(spelled or node.name):say("("):list(node.arguments, "alone"):say(")")
+  w:say(spelled or node.name):say("("):list(node.arguments, "alone"):say(")"):over(node.over)
 end
 
 -- A key of several columns.
@@ -142,8 +167,8 @@ function Writer:aggregate(name, node)
   if node.distinct then self:say("DISTINCT ") end
   if node.argument then self:alone(node.argument) else self:say("*") end
   self:say(")")
-  if node.filter then self:say(" FILTER (WHERE "):write(node.filter):say(")") end
-  return self
+  if node.filter then self:say(" FILTER (WHERE "):condition(node.filter):say(")") end
+  return self:over(node.over)
 end
 
 function visit.aggregate(w, node) w:aggregate(node.name, node) end
@@ -239,6 +264,7 @@ function deny.has_row(w, node) w:say("NOT "):write(node) end
 
 -- Rows whose value is NULL belong to the rest, so a plain <> would lose them.
 function deny.compare(w, node)
+  if node.left.kind == "json" then return false end
   if not node.maybe then
     w:compared(node.left):say(" " .. OPPOSITE[node.operator] .. " "):value(node.right, node.left)
   elseif node.operator == "=" and node.right.op == "slot" then

@@ -21,11 +21,15 @@ function condition.lookup(left, name, value)
   return new { _op = "lookup", left = left, name = name, value = value }
 end
 
---- What filter, mp.all and the like take: a condition, or a table of keys as mp.Q takes it.
+--- Whether a query set has a row.
+function condition.exists(query) return new { _op = "exists", query = query } end
+
+--- What filter, mp.all and the like take: a condition, a table of keys as mp.Q takes it, or mp.raw.
 ---@param v any
 ---@param where string  who asks, for the message
 function condition.from(v, where)
   if is_condition(v) then return v end
+  if type(v) == "table" and rawget(v, "_op") == "raw" then return new { _op = "asked", operand = v } end
   if type(v) == "table" and getmetatable(v) == nil then return condition.match(v) end
   if type(v) == "boolean" then
     errors.raise("bad_argument", where .. " takes conditions, not a boolean: Lua's ==, not and comparisons give booleans;"
@@ -69,8 +73,10 @@ Condition.__band = joined("all", "&")
 Condition.__bor = joined("any", "|")
 function Condition.__bnot(item) return new { _op = "no", item } end
 
-function Condition.__bxor()
-  errors.raise("unsupported", "a ~ b is not built for conditions: write (a & ~b) | (~a & b)")
+-- One of both: each is asked twice.
+function Condition.__bxor(a, b)
+  a, b = condition.from(a, "~"), condition.from(b, "~")
+  return condition.any(condition.all(a, condition.no(b)), condition.all(condition.no(a), b))
 end
 
 function Condition.__newindex()

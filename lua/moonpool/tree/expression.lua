@@ -1,5 +1,6 @@
--- Expressions as the user writes them: Author.age, mp.F.balance - amount, mp.fn.count("id"). Nothing
--- is resolved here: a path is a text until a query says what it starts from. Immutable.
+-- Expressions as the user writes them: Author.age, mp.F.balance - amount. Nothing is resolved here: a
+-- path is a text until a query says what it starts from. Immutable. Functions are in functions.lua, case, cast and
+-- the like in compound.lua.
 --
 -- Own keys of a path begin with "_", because the names behind a relation (Book.author.name) are
 -- looked up on it like methods.
@@ -20,6 +21,14 @@ expression.is = is_expression
 
 local function new(node) return setmetatable(node, Expression) end
 
+--- An expression of that node; for the rooms beside.
+expression.new = new
+
+--- A path from the query set around the one that it is used in; depth: how many query sets further out.
+function expression.outer_path(path, depth)
+  return new { _op = "outer", _path = path, _depth = depth }
+end
+
 --- A path from a model (Author.age), or from whatever query it is used in (mp.F.age): model is then nil.
 ---@param model table?
 ---@param path string
@@ -27,11 +36,10 @@ function expression.path(model, path)
   return new { _op = "path", _model = model, _path = path }
 end
 
+-- A condition as a value is true or false.
 local function value(v)
   if is_expression(v) then return v end
-  if condition.is(v) then
-    errors.raise("bad_argument", "a condition stands where a value is wanted: use mp.case to make a value of it")
-  end
+  if condition.is(v) then return new { _op = "truth", condition = v } end
   return new { _op = "value", value = v }
 end
 
@@ -49,6 +57,7 @@ end
 local function deeper(path, name)
   local longer = path._path .. "__" .. name
   if path._model then return path._model:expression(longer) end
+  if path._op == "outer" then return expression.outer_path(longer, path._depth) end
   return expression.path(nil, longer)
 end
 
@@ -58,7 +67,8 @@ local Columns = { __index = function(columns, name) return deeper(columns.of, na
 function Expression.__index(self, name)
   local method = methods[name]
   if method ~= nil then return method end
-  if rawget(self, "_op") ~= "path" or type(name) ~= "string" or name:sub(1, 1) == "_" then return nil end
+  local op = rawget(self, "_op")
+  if op ~= "path" and op ~= "outer" or type(name) ~= "string" or name:sub(1, 1) == "_" then return nil end
   if name == "c" then return setmetatable({ of = self }, Columns) end
   return deeper(self, name)
 end
@@ -77,6 +87,8 @@ end
 function Expression.__tostring(self)
   if self._op == "path" then
     return (self._model and self._model.name .. "." or "mp.F.") .. self._path:gsub("__", ".")
+  elseif self._op == "outer" then
+    return "mp.outer." .. self._path:gsub("__", ".")
   end
   return "an expression"
 end
@@ -104,8 +116,8 @@ function Expression.__unm(operand)
   return new { _op = "negate", operand = operand }
 end
 
-function Expression.__pow()
-  errors.raise("unsupported", "^ is not built for expressions")
+function Expression.__pow(base, exponent)
+  return new { _op = "call", name = "power", arguments = { n = 2, value(base), value(exponent) } }
 end
 
 local function compared(operators, less, greater)
@@ -181,55 +193,6 @@ end
 
 methods.asc = order(false)
 methods.desc = order(true)
-
--- ---- functions ----
-
-local AGGREGATES = { count = true, sum = true, avg = true, min = true, max = true }
-local AGGREGATE_OPTIONS = { distinct = true, filter = true }
-
-local function is_options(v)
-  return type(v) == "table" and getmetatable(v) == nil
-end
-
-local function aggregate(name, ...)
-  local given = select("#", ...)
-  local argument, options = ...
-  if given == 1 and is_options(argument) then argument, options = nil, argument end
-  if given > 2 or (options ~= nil and not is_options(options)) then
-    errors.raise("bad_argument", ("mp.fn.%s takes one field and a table of options"):format(name))
-  end
-  local node = { _op = "aggregate", name = name, distinct = false }
-  for option, v in pairs(options or {}) do
-    if not AGGREGATE_OPTIONS[option] then
-      errors.raise("unknown_option", ("mp.fn.%s takes no option %s%s"):format(name, vocabulary.quoted(option),
-        vocabulary.suggest(option, AGGREGATE_OPTIONS)))
-    end
-    node[option] = v
-  end
-  if argument == nil then
-    if name ~= "count" then errors.raise("bad_argument", ("mp.fn.%s needs a field"):format(name)) end
-    if node.distinct then errors.raise("bad_argument", "mp.fn.count with distinct needs a field") end
-  else
-    node.argument = expression.field_or_value(argument)
-  end
-  if node.filter ~= nil then node.filter = condition.from(node.filter, "the filter of mp.fn." .. name) end
-  return new(node)
-end
-
---- mp.fn: any name; whether there is such a function is asked when the query is made.
-expression.functions = setmetatable({}, {
-  __index = function(_, name)
-    if AGGREGATES[name] then
-      return function(...) return aggregate(name, ...) end
-    end
-    return function(...)
-      local arguments = { n = select("#", ...), ... }
-      for i = 1, arguments.n do arguments[i] = expression.field_or_value(arguments[i]) end
-      return new { _op = "call", name = name, arguments = arguments }
-    end
-  end,
-  __newindex = function() errors.raise("bad_argument", "mp.fn cannot be changed") end,
-})
 
 --- mp.F: mp.F.balance, mp.F.author__name.
 expression.names = setmetatable({}, {

@@ -1,9 +1,10 @@
 -- The trees that users build: conditions and expressions, and the names under which moonpool exports
 -- them. What is made of them is the business of moonpool.resolve.
 
+local compound = require "moonpool.tree.compound"
 local condition = require "moonpool.tree.condition"
-local errors = require "moonpool.errors"
 local expression = require "moonpool.tree.expression"
+local functions = require "moonpool.tree.functions"
 
 local tree = {
   Q = condition.match,
@@ -11,19 +12,18 @@ local tree = {
   any = condition.any,
   no = condition.no,
   F = expression.names,
-  fn = expression.functions,
+  fn = functions,
   value = expression.value,
+  case = compound.case,
+  cast = compound.cast,
+  exists = compound.exists,
+  subquery = compound.subquery,
+  outer = compound.outer,
+  over = compound.over,
+  raw = compound.raw,
   is_expression = expression.is,
   is_condition = condition.is,
 }
-
-for _, name in ipairs { "case", "cast", "exists", "subquery", "over", "raw" } do
-  tree[name] = function() errors.raise("unsupported", "mp." .. name .. " is not built yet") end
-end
-
-tree.outer = setmetatable({}, {
-  __index = function() errors.raise("unsupported", "mp.outer is not built yet") end,
-})
 
 --- The column behind Author.age or Book.author: raises unknown_field.
 ---@param model table  as moonpool.resolve.model declares it

@@ -23,6 +23,34 @@ function node.slot(index, kind)
   return { op = "slot", index = index, kind = kind, null = false }
 end
 
+--- Something in the JSON of a column or of an expression: keys is an array of texts, of which one of digits is the
+--- place in an array as well. JSON's null is NULL.
+function node.json(operand, keys)
+  return { op = "json", operand = operand, keys = keys, kind = "json", null = true }
+end
+
+--- JSON as a value of that kind, if it is one; otherwise NULL. All numbers are numbers, whichever kind is asked.
+function node.json_as(operand, kind)
+  return { op = "json_as", operand = operand, kind = kind, null = true }
+end
+
+local KIND_OF_PART = { date = "date" }
+
+--- A part of a date or a time ("year"), or the number of items of an array ("len").
+function node.part(operand, name)
+  return { op = "part", operand = operand, name = name, kind = KIND_OF_PART[name] or "int", null = operand.null }
+end
+
+--- A number as one of a wider kind.
+function node.widened(operand, kind)
+  return { op = "widened", operand = operand, kind = kind, null = operand.null }
+end
+
+--- A condition as a value.
+function node.truth(condition)
+  return { op = "truth", condition = condition, kind = "bool", null = false }
+end
+
 --- NULL itself, where a value was expected.
 node.null = { op = "null", null = true }
 
@@ -47,6 +75,21 @@ end
 
 function node.between(operand, low, high)
   return { op = "between", operand = operand, low = low, high = high, maybe = operand.null or low.null or high.null }
+end
+
+--- Whether an object in JSON has a key of that name.
+function node.json_has(operand, key)
+  return { op = "json_has", operand = operand, key = key, maybe = true }
+end
+
+--- how: "contains", all of the items, or "overlap", one of them.
+function node.array_match(how, operand, items)
+  return { op = "array_match", how = how, operand = operand, items = items, maybe = operand.null or items.null }
+end
+
+--- An expression whose truth the server decides (mp.raw).
+function node.asked(operand)
+  return { op = "asked", operand = operand, maybe = true }
 end
 
 --- how: "equals" "contains" "starts" "ends" "like" "regex"; fold: without regard to case. The text
