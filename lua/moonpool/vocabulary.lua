@@ -10,7 +10,7 @@ local function set(names)
 end
 
 -- What an object answers to besides its fields; a field of that name would hide it.
-vocabulary.object_methods = set "save delete refresh is_dirty dirty_fields to_table"
+vocabulary.object_methods = set "save delete restore purge refresh is_dirty dirty_fields to_table"
 
 --- The methods of every session (api.md section 7).
 vocabulary.session_methods = set [[add add_all delete get flush commit rollback refresh expunge begin_nested is_dirty execute
@@ -20,10 +20,10 @@ vocabulary.hooks = set "before_insert after_insert before_update after_update be
 
 vocabulary.shape_methods = set [[filter exclude order_by reverse limit offset slice distinct only defer
   values values_list annotate select_related prefetch for_update using union intersection difference
-  with_cte none all_rows]]
+  with_cte none all_rows with_deleted only_deleted]]
 
 vocabulary.terminals = set [[all get one first last count exists sum avg min max aggregate pluck in_bulk
-  iter page after update delete create explain sql]]
+  iter page after update delete create explain sql restore purge]]
 
 vocabulary.entity_methods = set [[get_or_create update_or_create bulk_create bulk_update upsert raw build
   create_table drop_table]]

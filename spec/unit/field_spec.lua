@@ -204,10 +204,12 @@ describe("options", function()
       sql.error("unknown_option", function() one(f.integer { mim = 3 }) end), nil, true)
   end)
 
-  it("that are not built yet are refused", function()
-    for _, name in ipairs { "version", "lazy", "collation" } do
-      assert.matches("not built yet", sql.error("unknown_option", function() one(f.integer { [name] = true }) end))
-    end
+  it("that contradict each other are refused", function()
+    assert.matches("a version counts from 1 by itself: it takes no null",
+      sql.error("bad_argument", function() one(f.integer { version = true, null = true }) end))
+    assert.matches("takes no option version", sql.error("unknown_option", function() one(f.float { version = true }) end))
+    assert.matches("a primary key is loaded always",
+      sql.error("bad_argument", function() one(f.integer { primary_key = true, lazy = true }) end))
   end)
 
   it("have kinds of their own", function()

@@ -20,10 +20,11 @@
 --   column_type(field)     the type in CREATE TABLE
 --   sent_as            optional: for a kind of parameters, the kind as which they are sent
 --   generated_key      the column that id is; default_row, what INSERT says for a row of defaults only
---   add_foreign_key(table, name, text)   optional: to a table that is there, if it has none of that name; without it
+--   add_foreign_key(to, name, text)   optional: to a table that is there, if it has none of that name; without it
 --                      a table may refer to one that does not exist yet
---   drop_foreign_key(name, constraint)   optional: from a table that may not be there; where tables that refer to each
+--   drop_foreign_key(from, constraint)   optional: from a table that may not be there; where tables that refer to each
 --                      other in a circle are dropped one by one
+--   lacks_schemas      whether tables stand in no schema; create_schema(name): optional, what makes one
 --   lacks_set_default  whether ON DELETE SET DEFAULT does nothing
 --   drops_together     whether one DROP TABLE may name several
 --   commits_tables     whether CREATE TABLE and the like commit the transaction
@@ -31,7 +32,7 @@
 --   names_constraints  whether constraints have to be given the names that the others' have by themselves
 --   same               the operator that finds NULL equal to NULL, with spaces
 --   tells_key          whether the answer to an INSERT of one row has the key that was generated
---   follow_key(w, table, column, slot)   optional: what makes the database give greater keys than the one in slot, where
+--   follow_key(w, model, column, slot)   optional: what makes the database give greater keys than the one in slot, where
 --                      it does not see by itself that a program gave one
 --   measured(column, kind)   a number's column as a check compares it with its bounds
 --   table_options      the end of CREATE TABLE

@@ -161,6 +161,12 @@ end
 
 local TEXT = " CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
 
+-- By code point, unless the field says another one.
+local function collated(type_name, field)
+  local name = field.collation and field.collation.mariadb or "utf8mb4_nopad_bin"
+  return type_name .. " CHARACTER SET utf8mb4 COLLATE " .. name
+end
+
 -- A row has 65535 bytes, of which a varchar may take all but a few; a character takes up to four of them.
 local LONGEST_VARCHAR = 16383
 local LONGEST_KEY = 768
@@ -186,14 +192,19 @@ local function unlimited(written)
   end
 end
 
-local long_text = unlimited("longtext" .. TEXT)
+local long_blob = unlimited "longblob"
+local unlimited_text = unlimited "longtext"
+
+local function long_text(field)
+  return collated(unlimited_text(field), field)
+end
 
 local function string_type(field)
   if field.max > LONGEST_VARCHAR then return long_text(field) end
   if field.max > LONGEST_KEY and is_key(field) then
     return refuse(field, ("a primary key of MariaDB has at most 3072 bytes: max = %d is the longest"):format(LONGEST_KEY))
   end
-  return ("varchar(%d)"):format(field.max) .. TEXT
+  return collated(("varchar(%d)"):format(field.max), field)
 end
 
 -- ---- the rest ----
@@ -251,7 +262,7 @@ return common.dialect {
     boolean = "tinyint(1)",
     string = string_type,
     text = long_text,
-    binary = unlimited "longblob",
+    binary = long_blob,
     date = "date",
     time = "time(6)",
     datetime = "datetime(6)",
@@ -259,19 +270,21 @@ return common.dialect {
     uuid = "uuid",
     json = "json",
     array = "json",
-    enum = "varchar(255)" .. TEXT,
+    enum = function(field) return collated("varchar(255)", field) end,
   },
 
   commits_tables = true,
   names_constraints = true,
 
-  add_foreign_key = function(name, constraint, text)
-    return ("ALTER TABLE %s ADD CONSTRAINT %s FOREIGN KEY IF NOT EXISTS %s %s"):format(quote(name), quote(constraint),
+  create_schema = function(name) return "CREATE DATABASE IF NOT EXISTS " .. quote(name) end,
+
+  add_foreign_key = function(to, constraint, text)
+    return ("ALTER TABLE %s ADD CONSTRAINT %s FOREIGN KEY IF NOT EXISTS %s %s"):format(to, quote(constraint),
       quote(constraint), text)
   end,
 
-  drop_foreign_key = function(name, constraint)
-    return ("ALTER TABLE IF EXISTS %s DROP FOREIGN KEY IF EXISTS %s"):format(quote(name), quote(constraint))
+  drop_foreign_key = function(from, constraint)
+    return ("ALTER TABLE IF EXISTS %s DROP FOREIGN KEY IF EXISTS %s"):format(from, quote(constraint))
   end,
 
   -- The server takes the words and does as with RESTRICT.

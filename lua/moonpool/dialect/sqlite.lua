@@ -171,6 +171,24 @@ function calls.abs(w, node)
   call(w, node.kind == "decimal" and "mp_decimal_abs" or "abs", node.arguments[1])
 end
 
+-- ---- types ----
+
+local COLLATIONS = { BINARY = true, NOCASE = true, RTRIM = true }
+
+-- SQLite compares by code point unless told otherwise; of its own collations there are three.
+local function collated(type_name)
+  return function(field)
+    local name = field.collation and field.collation.sqlite
+    local written = type_name:format(field.max or 0)
+    if not name then return written end
+    if not COLLATIONS[name:upper()] then
+      errors.raise("unsupported", ("%s: SQLite has no collation %s, only BINARY, NOCASE and RTRIM: collation = { postgres = ..., "
+        .. "mariadb = ... } names those of others"):format(field:title(), name))
+    end
+    return written .. " COLLATE " .. name
+  end
+end
+
 -- ---- the rest ----
 
 local quote = common.quoter '"'
@@ -254,8 +272,8 @@ return common.dialect {
     float = "REAL",
     decimal = function(field) return ("DECIMAL_TEXT(%d,%d)"):format(field.precision, field.scale) end,
     boolean = "BOOLEAN",
-    string = function(field) return ("VARCHAR(%d)"):format(field.max) end,
-    text = "TEXT",
+    string = collated "VARCHAR(%d)",
+    text = collated "TEXT",
     binary = "BLOB",
     date = "DATE",
     time = "TIME",
@@ -264,7 +282,7 @@ return common.dialect {
     uuid = "UUID_TEXT",
     json = "JSON_TEXT",
     array = "JSON_TEXT",
-    enum = "TEXT",
+    enum = collated "TEXT",
   },
 
   -- AUTOINCREMENT: without it the key of a deleted last row is given again, to another row than the
@@ -275,5 +293,6 @@ return common.dialect {
 
   table_options = "",
   default_row = "DEFAULT VALUES",
+  lacks_schemas = true,
   most_parameters = 32766,
 }

@@ -414,7 +414,7 @@ function bulk.update(q, objects, names)
       rawset(one, name, taken)
       params[before + column] = taken
     end
-    updating.key_values(one, params, before + #list)
+    updating.row_values(one, params, before + #list)
     count = place
   end
   if count == 0 then

@@ -1,4 +1,4 @@
--- The terminals that write: create, update, delete, get_or_create, update_or_create.
+-- The terminals that write: create, update, delete, restore, purge, get_or_create, update_or_create.
 
 local building = require "moonpool.entity.building"
 local compile = require "moonpool.sql.compile"
@@ -6,14 +6,47 @@ local core = require "moonpool.core"
 local errors = require "moonpool.errors"
 local inserting = require "moonpool.entity.inserting"
 local loading = require "moonpool.entity.loading"
+local query = require "moonpool.sql.query"
 local query_set = require "moonpool.entity.query"
 local statement = require "moonpool.database.statement"
 local transaction = require "moonpool.database.transaction"
+local tree = require "moonpool.tree"
 local vocabulary = require "moonpool.vocabulary"
 
 local methods = query_set.methods
 local place_of = loading.place_of
 local run, options_of = statement.run, loading.options
+
+local function run_update(q, values)
+  local _, database = place_of(q)
+  local st, params, n = compile.update(q, loading.dialect_of(database), values)
+  if st.empty then
+    return 0
+  end
+  return (run(database, nil, st.sql, st.access, params, n, options_of(database, st), core.take))
+end
+
+-- With what every update of a row changes: the time of it, the version.
+local function with_traits(model, values)
+  local stamp, version = model.stamp, model.version
+  if not (stamp or version) then
+    return values
+  end
+  local all = {}
+  for name, value in pairs(values) do
+    all[name] = value
+  end
+  if stamp and all[stamp.name] == nil then
+    all[stamp.name] = core.now_datetime()
+  end
+  if version then
+    if all[version.name] ~= nil then
+      return errors.raise("bad_argument", version:title() .. " is counted by moonpool: it cannot be assigned")
+    end
+    all[version.name] = tree.F[version.name] + 1
+  end
+  return all
+end
 
 --- Change the rows; runs no hooks.
 ---@param values table<string, any>
@@ -22,19 +55,16 @@ local run, options_of = statement.run, loading.options
 function methods:update(values)
   if type(values) ~= "table" then
     return errors.raise("bad_argument", "update takes a table of values, not " .. vocabulary.quoted(values))
+  elseif next(values) == nil or getmetatable(values) ~= nil then
+    return run_update(self, values) -- says what is wrong
   end
-  local _, database = place_of(self)
-  local st, params, n = compile.update(self, loading.dialect_of(database), values)
-  if st.empty then
-    return 0
-  end
-  return (run(database, nil, st.sql, st.access, params, n, options_of(database, st), core.take))
+  return run_update(self, with_traits(self.model, values))
 end
 
---- Delete the rows; runs no hooks.
+--- Delete the rows for good, also where the entity has soft_delete; runs no hooks.
 ---@return integer rows, table<string, integer> rows by entity
 --- Raises unfiltered, foreign_key and the other errors of a statement.
-function methods:delete()
+function methods:purge()
   local class, database = place_of(self)
   local st = compile.delete(self, loading.dialect_of(database))
   local rows = 0
@@ -43,6 +73,36 @@ function methods:delete()
     rows = run(database, nil, st.sql, st.access, params, n, options_of(database, st), core.take)
   end
   return rows, { [class.name] = rows }
+end
+
+local function need_soft_delete(q, method)
+  if not q.model.soft_delete then
+    return errors.raise("bad_argument", method .. ": " .. q.model.name .. " has no soft_delete: its deleted rows are gone")
+  end
+end
+
+--- Delete the rows, or mark them as deleted where the entity has soft_delete; runs no hooks.
+---@return integer rows, table<string, integer> rows by entity
+--- Raises unfiltered, foreign_key and the other errors of a statement.
+function methods:delete()
+  local field = self.model.deleted_field
+  if field == nil then
+    return self:purge()
+  elseif self.shape.deleted == "only" then
+    return errors.raise("bad_argument", "the rows of only_deleted() are deleted already: purge() removes them for good")
+  end
+  compile.check_change(self, "delete")
+  local rows = run_update(query.with_deleted(self, nil), with_traits(self.model, { [field.name] = core.now_datetime() }))
+  return rows, { [self.model.name] = rows }
+end
+
+--- Take back that the rows of an entity with soft_delete were deleted; runs no hooks.
+---@return integer rows
+--- Raises unfiltered, bad_argument, integrity and the other errors of a statement.
+function methods:restore()
+  need_soft_delete(self, "restore")
+  compile.check_change(self, "restore")
+  return run_update(query.with_deleted(self, "only"), with_traits(self.model, { [self.model.deleted_field.name] = core.null }))
 end
 
 --- Insert an object and return it.

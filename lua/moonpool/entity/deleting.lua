@@ -1,4 +1,5 @@
--- Deleting the row of one object, which is new again then.
+-- Deleting one object. Its row goes, and the object is new again; or, where the entity has soft_delete, the row is marked
+-- as deleted, and can be restored.
 
 local core = require "moonpool.core"
 local errors = require "moonpool.errors"
@@ -14,25 +15,66 @@ local deleting = {}
 local rawset = rawset
 local run = statement.run
 
---- Delete the row of an object, which is new again then.
----@return integer rows 0 when it was gone already
-function deleting.delete(self, class, database)
+local function check_saved(self)
   if state.is_new(self) then
     return errors.raise("bad_argument", tostring(self) .. " is not in the database: there is nothing to delete")
   end
+end
+
+--- Delete the row of an object, which is new again then.
+---@return integer rows 0 when it was gone already
+--- Raises stale where the entity has a version and the row another one.
+function deleting.purge(self, class, database)
+  check_saved(self)
   state.write_next(self)
   hooks.run(class, self, "before_delete")
   local params = {}
-  local n = updating.key_values(self, params, 0)
+  local n = updating.row_values(self, params, 0)
   local st = row.delete_row(class.model, loading.dialect_of(database))
   state.note(self, database)
   local affected = run(database, nil, st.sql, "write", params, n, loading.options(database, st), core.take)
+  if affected == 0 and class.model.version then
+    return updating.stale(self, class)
+  end
   state.deleted(self)
   if class.generated_key then
     rawset(self, class.generated_key, nil)
   end
   hooks.run(class, self, "after_delete")
   return affected
+end
+
+--- Delete the row, or mark it as deleted where the entity has soft_delete.
+---@return integer rows 0 when it was gone or marked already
+function deleting.delete(self, class, database)
+  local field = class.model.deleted_field
+  if field == nil then
+    return deleting.purge(self, class, database)
+  end
+  check_saved(self)
+  state.write_next(self)
+  hooks.run(class, self, "before_delete")
+  local affected = updating.assign(self, class, database, { field }, { core.now_datetime() }, true)
+  if affected == 0 and class.model.version then
+    return updating.stale(self, class)
+  end
+  hooks.run(class, self, "after_delete")
+  return affected
+end
+
+--- Take back that an object was marked as deleted.
+---@return table self
+--- Raises stale when the row is gone, bad_argument where the entity has no soft_delete.
+function deleting.restore(self, class, database)
+  local field = class.model.deleted_field
+  if field == nil then
+    return errors.raise("bad_argument", class.name .. " has no soft_delete: its deleted rows are gone")
+  elseif state.is_new(self) then
+    return errors.raise("bad_argument", tostring(self) .. " is not in the database: there is nothing to restore")
+  elseif updating.assign(self, class, database, { field }, {}) == 0 then
+    return updating.stale(self, class)
+  end
+  return self
 end
 
 return deleting

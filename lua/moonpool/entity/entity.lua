@@ -2,13 +2,13 @@
 -- and as the home of their methods. Joins the rooms of this folder to the model.
 
 local bulk = require "moonpool.entity.bulk"
+local class_room = require "moonpool.entity.class"
 local ddl = require "moonpool.sql.ddl"
 local errors = require "moonpool.errors"
 local field = require "moonpool.field"
 local loading = require "moonpool.entity.loading"
 local model_of = require "moonpool.resolve.model"
 local object = require "moonpool.entity.object"
-local query = require "moonpool.sql.query"
 local query_set = require "moonpool.entity.query"
 local raw = require "moonpool.entity.raw"
 local relation = require "moonpool.entity.relation"
@@ -178,64 +178,10 @@ local function metatable_of(class)
   return meta
 end
 
--- Columns that the database may fill in are numbered by powers of two: a row's set of them is a number.
-local function columns_of(model)
-  local columns, bit = {}, 1
-  for place, one in ipairs(model.fields) do
-    columns[place] = { field = one, attribute = one.attribute, accepts = one.accepts }
-    if one.generated or one.server_default ~= nil then
-      columns[place].bit = bit
-      bit = bit * 2
-    end
-  end
-  return columns
-end
-
--- What follows from the columns of the model.
-local function arrange(class)
-  local model = class.model
-  class.metas, class.readers, class.inserts = {}, {}, {}
-  class.columns, class.defaults = columns_of(model), {}
-  class.has_validate, class.generated_key = false, nil
-  rawset(class, "meta", nil)
-  for _, one in ipairs(model.fields) do
-    if one.default ~= nil then
-      class.defaults[#class.defaults + 1] = one
-    end
-    class.has_validate = class.has_validate or one.validate ~= nil
-  end
-  if #model.key == 1 and model.key[1].generated then
-    class.generated_key = model.key[1].attribute
-  end
-end
-
-local function build_class(model)
-  local class = { name = model.name, model = model, entity = {} }
-  arrange(class)
-  -- made late: the kind of a relation is that of the other entity's key, which may not be declared yet
-  setmetatable(class, {
-    __index = function(self, name)
-      if name == "meta" then
-        local plan = model.plan
-        local meta = object.metatable(self, plan)
-        self.metas[table.concat(plan.names, ",")] = meta
-        rawset(self, "meta", meta)
-        return meta
-      elseif name == "root" then
-        local root = query.root(model, query_set.metatable)
-        rawset(self, "root", root)
-        return root
-      end
-      return nil
-    end,
-  })
-  return class
-end
-
 --- Declare an entity.
 ---@param name string
 ---@param fields table<string, table> made with mp.field
----@param options table? table order_by indexes primary_key database
+---@param options table? table order_by indexes primary_key schema database extends discriminator soft_delete timestamps
 ---@return table entity
 --- Raises bad_argument, unknown_option, unknown_field, unsupported.
 function entity.declare(name, fields, options)
@@ -245,26 +191,20 @@ end
 
 model_of.on_rearrange(function(model)
   if model.class then
-    arrange(model.class)
+    class_room.rearrange(model.class)
   end
 end)
 
--- Declaring another entity can complete relations: what was found about names is found again.
+-- Declaring another entity can complete relations, and add to what it extends: what was found is found again.
 model_of.on_declare(function()
   for _, model in ipairs(model_of.all()) do
     local class = model.class
-    if class == nil then
-      class = build_class(model)
+    if class then
+      class_room.renew(class)
+    else
+      class = class_room.new(model)
       model.class = class
       setmetatable(class.entity, metatable_of(class))
-    end
-    rawset(class, "root", nil)
-    class.has_relations = next(model.relations) ~= nil
-    for _, inverse in pairs(model.inverses) do
-      class.has_relations = class.has_relations or inverse.one or false
-    end
-    for name in pairs(class.readers) do
-      class.readers[name] = nil
     end
   end
 end)
@@ -276,7 +216,7 @@ field.set_key_of(function(value, relation_field)
   end
   local model = getmetatable(value).class.model
   local of = relation_field and (relation_field.relation and relation_field:target() or relation_field.whole_key_of)
-  if of and of ~= model then
+  if of and not model:is_a(of) then
     return nil, "takes " .. of.name .. ", not " .. model.name
   elseif relation_field and relation_field.parts then
     local parts = {}
@@ -301,7 +241,7 @@ end)
 -- A constraint of the database names columns; the program knows fields.
 function statement.explain_error(_, err)
   for _, model in ipairs(model_of.all()) do
-    if model.table == err.table and (err.columns or err.constraint) then
+    if model.table == err.table and model.base == model and (err.columns or err.constraint) then
       local names = {}
       local fields = not err.columns and ddl.fields_of_constraint(model, err.constraint)
       for place, one in ipairs(fields or {}) do
@@ -309,7 +249,7 @@ function statement.explain_error(_, err)
       end
       for place, column in ipairs(err.columns or {}) do
         names[place] = column
-        for _, one in ipairs(model.fields) do
+        for _, one in ipairs(model.stored) do
           if one.column == column then
             names[place] = one.name
           end

@@ -1,15 +1,23 @@
 -- Hooks: methods of an entity with a name of the contract, run before and after its objects are written and after they
 -- are loaded. They run in the task that writes and may query.
 
+local object = require "moonpool.entity.object"
+
 local hooks = {}
 
-local rawget = rawget
+local method = object.method
 
---- Run the hook of that name, where the entity has one. What it raises passes through.
-function hooks.run(class, object, name)
-  local fn = rawget(class.entity, name)
+--- The hook of that name, the entity's own or of one that it extends, or nil.
+---@return function?
+function hooks.find(class, name)
+  return method(class, name)
+end
+
+--- Run the hook of that name, where there is one. What it raises passes through.
+function hooks.run(class, self, name)
+  local fn = method(class, name)
   if fn then
-    fn(object)
+    fn(self)
   end
 end
 

@@ -1,11 +1,14 @@
 -- Running what reads: a compiled SELECT becomes objects, rows or arrays. Gives each set of columns its
 -- metatable, and each result its batch.
 
+local class_room = require "moonpool.entity.class"
+local compile = require "moonpool.sql.compile"
 local core = require "moonpool.core"
 local cursor = require "moonpool.database.cursor"
 local dialect = require "moonpool.dialect"
 local errors = require "moonpool.errors"
-local object = require "moonpool.entity.object"
+local hooks = require "moonpool.entity.hooks"
+local query = require "moonpool.sql.query"
 local registry = require "moonpool.database.registry"
 local runtime = require "moonpool.runtime"
 local state = require "moonpool.entity.state"
@@ -13,6 +16,8 @@ local statement = require "moonpool.database.statement"
 local transaction = require "moonpool.database.transaction"
 
 local loading = {}
+
+local unpack = unpack or table.unpack
 
 local core_objects, run, current = core.objects, statement.run, runtime.current
 local originals = state.originals
@@ -84,20 +89,13 @@ function loading.check_lock(database, st)
   end
 end
 
--- Plans with the same columns share a metatable, so that objects do not differ by the query they came from.
 local function complete(class, plan)
-  local signature = table.concat(plan.names, ",")
-  local meta = class.metas[signature]
-  if meta == nil then
-    meta = object.metatable(class, { names = plan.names, kinds = plan.kinds })
-    class.metas[signature] = meta
-  end
   for _, part in ipairs(plan.parts or {}) do
     if part.model then
       complete(part.model.class, part)
     end
   end
-  plan.meta = meta
+  plan.meta = class_room.metatable(class, plan)
 end
 
 --- The plan with the metatable of its objects.
@@ -108,21 +106,53 @@ function loading.plan(class, plan)
   return plan
 end
 
+--- Rows of entities that extend this one become objects of their own class.
+function loading.sort_out(class, objects, plan)
+  local model, metas = class.model, plan.members
+  if model.children[1] == nil then
+    return
+  end
+  local attribute = model.discriminator_field.attribute
+  if metas == nil then
+    metas = {}
+    plan.members = metas
+  end
+  for _, one in ipairs(objects) do
+    local kind = rawget(one, attribute)
+    local meta = kind ~= nil and metas[kind]
+    if meta == nil then
+      local member = model:member(kind)
+      meta = member and class_room.metatable(member.class, plan) or plan.meta
+      metas[kind] = meta
+    end
+    if meta then
+      setmetatable(one, meta)
+    end
+  end
+end
+
 -- Enter objects that were made of rows. In a session those that it knows already take their place. The ones that are new
 -- to the program are given.
-local function enter(class, database, batch, objects)
+local function enter(class, database, batch, objects, plan)
   local session, fresh = current().session, objects
+  loading.sort_out(class, objects, plan)
   if session then
     fresh = session:identify(class, database, objects)
   end
   if batch and objects[2] ~= nil then
-    state.fill_batch(class, batch, objects)
+    state.fill_batch(class, batch, objects, plan.meta.missing)
   end
   return fresh
 end
 
 local function after_load(class, fresh)
-  local hook = rawget(class.entity, "after_load")
+  if class.model.children[1] then
+    for _, one in ipairs(fresh) do
+      hooks.run(getmetatable(one).class, one, "after_load")
+    end
+    return
+  end
+  local hook = hooks.find(class, "after_load")
   if hook then
     for _, one in ipairs(fresh) do
       hook(one)
@@ -132,13 +162,13 @@ end
 
 -- The batch of a result; of one whose rows hold several objects, those of each.
 local function new_batches(class, other, plan)
-  local batch = state.new_batch(class, other)
+  local batch = state.new_batch(class, other, plan.meta.missing)
   if plan.parts == nil then
     return batch
   end
   local batches = { batch or false }
   for place, part in ipairs(plan.parts) do
-    batches[place + 1] = part.model and state.new_batch(part.model.class, other) or false
+    batches[place + 1] = part.model and state.new_batch(part.model.class, other, part.meta.missing) or false
   end
   return batches
 end
@@ -153,7 +183,7 @@ local function enter_part(part, database, batch, owners, here)
       place_of[one] = #different
     end
   end
-  local fresh = enter(part.model.class, database, batch, different)
+  local fresh = enter(part.model.class, database, batch, different, part)
   for row = 1, #owners do
     local one, owner = here[row], owners[row]
     if one then
@@ -168,9 +198,9 @@ end
 -- What core.objects gave, as objects that know each other.
 local function finish(class, database, plan, batch, objects, parts)
   if plan.parts == nil then
-    return after_load(class, enter(class, database, batch, objects))
+    return after_load(class, enter(class, database, batch, objects, plan))
   end
-  local fresh = enter(class, database, batch[1], objects)
+  local fresh = enter(class, database, batch[1], objects, plan)
   local behind = {}
   for place, part in ipairs(parts[1] and plan.parts or {}) do
     if part.model then
@@ -211,16 +241,23 @@ function loading.one(class, database, other, st, params, n)
   local batch = other and state.new_batch(class, other)
   local options = database.query_options and options_of(database, st) or st.options
   local objects = run(database, nil, st.sql, "read", params, n, options, core_objects, plan, originals, batch)
-  local one = objects[1]
-  if one and current().session then
-    after_load(class, enter(class, database, batch, objects))
-    return objects[1]
+  if objects[1] ~= nil then
+    after_load(class, enter(class, database, batch, objects, plan))
   end
-  local hook = one and rawget(class.entity, "after_load")
-  if hook then
-    hook(one)
-  end
-  return one
+  return objects[1]
+end
+
+--- The SELECT of some columns and the key of the rows with these keys, deleted or not, and its parameters.
+---@param names string[] attributes
+---@return moonpool.statement, any[] params, integer n
+function loading.columns_by_key(class, database, names, keys)
+  local model, methods = class.model, query.methods
+  local root = query.root(model)
+  local key = model.key[1].attribute
+  local q = methods.filter(model.soft_delete and methods.with_deleted(root) or root, { [key .. "__in"] = keys })
+  q = methods.order_by(methods.values(q, key, unpack(names)))
+  local st = compile.select(q, loading.dialect_of(database))
+  return st, st:bind(q)
 end
 
 --- All that a SELECT gives, in the form that it asks for.

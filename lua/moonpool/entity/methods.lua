@@ -62,12 +62,29 @@ function methods:save(options)
   return updating.update(self, class, database, fields)
 end
 
---- Delete the row. The object is new again, without its generated key.
+--- Delete the row. The object is new again, without its generated key; where the entity has soft_delete the row is only
+--- marked as deleted.
 ---@return integer rows
---- Raises foreign_key and the other errors of a statement.
+--- Raises stale, foreign_key and the other errors of a statement.
 function methods:delete()
   local class, database = place_of(self)
   return deleting.delete(self, class, database)
+end
+
+--- Take back a delete() of an entity with soft_delete.
+---@return table self
+--- Raises stale, bad_argument.
+function methods:restore()
+  local class, database = place_of(self)
+  return deleting.restore(self, class, database)
+end
+
+--- Delete the row for good, also where the entity has soft_delete.
+---@return integer rows
+--- Raises stale, foreign_key and the other errors of a statement.
+function methods:purge()
+  local class, database = place_of(self)
+  return deleting.purge(self, class, database)
 end
 
 --- Read the row again.

@@ -16,6 +16,19 @@ local null = core.null
 --- Methods of all objects (see methods.lua).
 object.methods = {}
 
+--- A method or hook that the program added to the entity of a class, or to one that it extends.
+---@return function?
+function object.method(class, name)
+  while class do
+    local method = rawget(class.entity, name)
+    if method ~= nil then
+      return method
+    end
+    class = class.parent
+  end
+  return nil
+end
+
 -- What reading a name gives that is no column's value: relations, inverses, pk. Found once for each name.
 local function reader_of(class, name)
   local model = class.model
@@ -76,7 +89,7 @@ local function set_relation(self, field, value)
   elseif object.is(value) then
     local target = field:target()
     local model = getmetatable(value).class.model
-    if model ~= target then
+    if not model:is_a(target) then
       return errors.raise("bad_argument", field:title() .. ": takes " .. target.name .. ", not " .. model.name)
     end
     local complete = true
@@ -112,7 +125,7 @@ local function refuse(class, name)
     return errors.raise("bad_argument", class.name .. "." .. name .. (inverse.one
       and " is the other side of " .. inverse.field:title() .. ": set that"
       or " is a set: change it with :add, :remove, :set or :clear"))
-  elseif rawget(class.entity, name) ~= nil or object.methods[name] then
+  elseif object.method(class, name) ~= nil or object.methods[name] then
     return errors.raise("unknown_field", class.name .. "." .. name .. " is a method, not a field")
   end
   return errors.raise("unknown_field", class.name .. " has no field " .. vocabulary.quoted(name)
@@ -154,7 +167,7 @@ end
 ---@param class table
 ---@param plan {names: string[], kinds: integer[]}
 function object.metatable(class, plan)
-  local methods, own, readers = object.methods, class.entity, class.readers
+  local methods, own, readers, parent = object.methods, class.entity, class.readers, class.parent
   local missing
   local there = {}
   for _, name in ipairs(plan.names) do
@@ -174,6 +187,9 @@ function object.metatable(class, plan)
       return method
     end
     method = rawget(own, name)
+    if method == nil and parent then
+      method = object.method(parent, name)
+    end
     if method ~= nil then
       return method
     end

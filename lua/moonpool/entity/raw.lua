@@ -14,7 +14,7 @@ local raw = {}
 -- The plan of a result, from its column names: fields by their column.
 local function plan_of(class, names)
   local by_column, seen = {}, {}
-  for _, field in ipairs(class.model.fields) do
+  for _, field in ipairs(class.model.stored) do
     by_column[field.column] = field
   end
   -- what is no field stays out of the plan: it is never written, so nobody asks whether it changed
@@ -41,6 +41,14 @@ local function plan_of(class, names)
   return loading.plan(class, plan), attributes, fields
 end
 
+-- A value as its field has it. Where arrays are JSON, their items come as JSON has them.
+local function converted(field, value)
+  if field.type == "array" then
+    return field:take(type(value) == "string" and core.json_decode(value) or value)
+  end
+  return core.convert(field.kind, value)
+end
+
 --- Objects of the rows of a statement.
 ---@param sql string
 ---@param ... any parameters, as for db:fetch_all
@@ -60,7 +68,7 @@ function raw.objects(class, sql, ...)
     for place, name in ipairs(attributes) do
       local value, field = row[place], fields[place]
       if value ~= nil and field then
-        local taken, why = core.convert(field.kind, value)
+        local taken, why = converted(field, value)
         if taken == nil then
           return errors.raise("type_mismatch", field:title() .. ": the column " .. names[place] .. " is no "
             .. field.type .. ": " .. why)
@@ -72,6 +80,7 @@ function raw.objects(class, sql, ...)
     objects[at] = setmetatable(one, plan.meta)
     state.written(one, plan, batch)
   end
+  loading.sort_out(class, objects, plan)
   local session = runtime.current().session
   if session then
     session:identify(class, database, objects)

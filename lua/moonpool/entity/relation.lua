@@ -1,27 +1,25 @@
 -- Relations of objects. To one: loaded when it is touched, for all objects of the same result at once. To many: a
--- query set bound to its owner. Also loads columns that a query left out.
+-- query set bound to its owner.
 --
 -- A link is a relation as objects have it: { name, model, own, match }, where the fields `own` of an object are equal
 -- to the fields `match` of those it leads to; `field` or `inverse` is what it was made of. Of a many_to_many, match
 -- stands in the table between.
 
 local compile = require "moonpool.sql.compile"
-local core = require "moonpool.core"
 local errors = require "moonpool.errors"
 local query = require "moonpool.sql.query"
 local relations = require "moonpool.resolve.relations"
-local row_of = require "moonpool.sql.row"
 local runtime = require "moonpool.runtime"
 local state = require "moonpool.entity.state"
-local statement = require "moonpool.database.statement"
 local transaction = require "moonpool.database.transaction"
 
 local relation = {}
 
 local rawget = rawget
 
--- Set by loading's users: this file stands below the metatables that call it.
-relation.loading = nil
+-- Set by rooms above: this file stands below the metatables that call it. load_column(object, name) loads a column that the
+-- object's query left out.
+relation.loading, relation.load_column = nil, nil
 
 local MOST = 1000 -- keys asked for at once
 relation.most = MOST
@@ -341,42 +339,6 @@ function relation.rows_of(q)
     return refuse_lazy(extra.link)
   end
   return rows
-end
-
--- ---- columns ----
-
---- A column that the object's query left out: loads all that is missing.
----@return any its value
---- Raises not_found when the row is gone.
-function relation.load_column(object, name)
-  local class = getmetatable(object).class
-  local model = class.model
-  local database = place_of(object, class)
-  local st = row_of.get(model, relation.loading.dialect_of(database))
-  local original, plan = state.original(object), getmetatable(object).plan
-  local loaded, had = {}, {}
-  for place, attribute in ipairs(plan.names) do
-    loaded[attribute], had[attribute] = original:value(place, plan), true
-  end
-  local params = {}
-  for place, field in ipairs(model.key) do
-    params[place] = loaded[field.attribute]
-  end
-  local row = statement.run(database, nil, st.sql, st.access, params, #params, relation.loading.options(database, st),
-    core.rows, st.plan)[1]
-  if row == nil then
-    return errors.raise("not_found", tostring(object) .. " is not in the database any more")
-  end
-  for _, attribute in ipairs(st.plan.names) do
-    if not had[attribute] then
-      loaded[attribute] = row[attribute]
-      rawset(object, attribute, row[attribute])
-    end
-  end
-  -- what was changed and not saved stays so: the original is that of the database
-  state.adopt(object, loaded, class.meta.plan)
-  setmetatable(object, class.meta)
-  return row[name]
 end
 
 return relation

@@ -160,7 +160,11 @@ end
 --- Author:create_table()
 function schema.create_table(class)
   local database = loading.database_of(class)
-  return run_all(database, ddl.create_table(class.model, loading.dialect_of(database)))
+  local statements = ddl.create_schemas({ class.model }, loading.dialect_of(database))
+  for _, sql in ipairs(ddl.create_table(class.model, loading.dialect_of(database))) do
+    statements[#statements + 1] = sql
+  end
+  return run_all(database, statements)
 end
 
 --- Author:drop_table()

@@ -27,8 +27,9 @@ state.originals = originals
 --- The batch of a result that is about to be read.
 ---@param class table
 ---@param database table? when it is not the entity's own
-function state.new_batch(class, database)
-  if class.has_relations then
+---@param partial any whether its objects lack columns
+function state.new_batch(class, database, partial)
+  if class.batched or partial then
     return { database = database }
   elseif database then
     database.batch = database.batch or { database = database }
@@ -39,9 +40,9 @@ end
 
 local move = table.move
 
---- The objects of the result are there. They are remembered only where relations can be loaded for all of them.
-function state.fill_batch(class, batch, objects)
-  if not class.has_relations then
+--- The objects of the result are there. They are remembered only where something can be loaded for all of them.
+function state.fill_batch(class, batch, objects, partial)
+  if not (class.batched or partial) then
     return
   end
   local list = setmetatable({}, weak_values)
@@ -166,7 +167,9 @@ function state.note(object, database)
   local frame = transaction.current(database) or transaction.innermost(database)
   if frame then
     local was = originals[object]
-    if was == nil then
+    if was then
+      was = { original = was, meta = getmetatable(object) }
+    else
       local key = getmetatable(object).class.generated_key
       was = key and rawget(object, key) == nil and KEYLESS or NEW
     end
@@ -182,11 +185,12 @@ function transaction.restore(object, was)
       rawset(object, meta.class.generated_key, nil)
     end
   else
-    was:restore(object, meta.plan)
-    for _, name in ipairs(meta.hidden or {}) do -- columns of the statement that are none of the object's
-      rawset(object, name, nil)
+    for _, name in ipairs(meta ~= was.meta and meta.plan.names or {}) do
+      rawset(object, name, nil) -- loaded since then
     end
-    originals[object] = was
+    setmetatable(object, was.meta)
+    was.original:restore(object, was.meta.plan)
+    originals[object] = was.original
   end
 end
 

@@ -91,7 +91,37 @@ function updating.key_values(self, params, n)
   return n
 end
 
-local add_key = updating.key_values
+--- Add what tells the row in a statement that changes it: its key, and its version.
+---@return integer n
+function updating.row_values(self, params, n)
+  local meta = getmetatable(self)
+  n = updating.key_values(self, params, n)
+  local version = meta.class.model.version
+  if version then
+    n = n + 1
+    params[n] = updating.version_of(self, version)
+  end
+  return n
+end
+
+--- The version that the database had when the object was read or written.
+function updating.version_of(self, version)
+  local meta = getmetatable(self)
+  local place = meta.version_place
+  if place == nil then
+    for i, name in ipairs(meta.plan.names) do
+      if name == version.attribute then
+        place = i
+      end
+    end
+    if place == nil then
+      return errors.raise("bad_argument", tostring(self) .. " was read without " .. version:title()
+        .. ", by which its changes are told from those of others")
+    end
+    meta.version_place = place
+  end
+  return state.original(self):value(place, meta.plan)
+end
 
 local function chosen(class, fields, only)
   local wanted, kept = {}, {}
@@ -104,14 +134,6 @@ local function chosen(class, fields, only)
     end
   end
   return kept[1] and kept or nil
-end
-
-local function update_statement(class, dialect, fields)
-  local names = {}
-  for place, field in ipairs(fields) do
-    names[place] = field.attribute
-  end
-  return row.update_row(class.model, dialect, names)
 end
 
 --- Only these columns were written: others that were changed stay so.
@@ -132,18 +154,65 @@ function updating.wrote(self, names)
   state.adopt(self, values, plan)
 end
 
+--- Raised where an object's row is not there any more, or not as the object knows it.
+function updating.stale(self, class)
+  return errors.raise("stale", tostring(self) .. (class.model.version
+    and " is not in the database as it was read: it was changed or deleted since"
+    or " is not in the database any more: it was deleted, or its key changed"))
+end
+
+--- Write values to columns of an object's row, and with them what every update changes: the time of it, the version. The
+--- object has the values when that is done.
+---@param fields table[]
+---@param values any[]
+---@param live boolean? only where the row is not marked as deleted
+---@return integer rows 0: the row is gone, or was changed since the object read it
+function updating.assign(self, class, database, fields, values, live)
+  local model, n = class.model, #fields
+  local names, params = {}, {}
+  local stamp, version = model.stamp, model.version
+  for place, field in ipairs(fields) do
+    names[place], params[place] = field.attribute, values[place]
+    if field == stamp then
+      stamp = nil
+    end
+  end
+  if stamp then
+    n = n + 1
+    names[n], params[n] = stamp.attribute, core.now_datetime()
+  end
+  if version then
+    n = n + 1
+    names[n], params[n] = version.attribute, updating.version_of(self, version) + 1
+  end
+  local written = n
+  n = updating.row_values(self, params, n)
+  local st = row.update_row(model, loading.dialect_of(database), names, live)
+  state.note(self, database)
+  local affected = run(database, nil, st.sql, "write", params, n, loading.options(database, st), core.take)
+  if affected > 0 then
+    local missing = getmetatable(self).missing
+    for place = 1, written do
+      if not (missing and missing[names[place]]) then
+        rawset(self, names[place], params[place])
+      end
+    end
+    updating.wrote(self, names)
+  end
+  return affected
+end
+
 --- Write the changed columns of an object that was loaded or saved.
 ---@param only string[]? of these fields
 --- Raises validation, stale, integrity and the other errors of a statement.
 function updating.update(self, class, database, only)
   state.write_next(self)
   validation.settle_relations(self, class)
-  local meta = getmetatable(self)
   local fields = updating.changed_fields(self)
   if fields == nil then
     return self
   end
-  if rawget(class.entity, "before_update") then
+  if hooks.find(class, "before_update") then
     hooks.run(class, self, "before_update")
     validation.settle_relations(self, class)
     fields = updating.changed_fields(self)
@@ -154,37 +223,23 @@ function updating.update(self, class, database, only)
   if fields == nil then
     return self
   end
-  local params, problems = {}, nil
+  local values, problems = {}, nil
   for place, field in ipairs(fields) do
-    local value = rawget(self, field.attribute)
-    local taken, why = field:check(value, self)
+    local taken, why = field:check(rawget(self, field.attribute), self)
+    if field.version then
+      why = "is counted by moonpool: it cannot be assigned"
+    end
     if why then
       problems = problems or {}
       problems[field.name] = why
-    else
-      rawset(self, field.attribute, taken)
     end
-    params[place] = taken
+    values[place] = taken
   end
   if problems then
     return validation.refuse(class, problems)
   end
-  local n = add_key(self, params, #fields)
-  local st = update_statement(class, loading.dialect_of(database), fields)
-  state.note(self, database)
-  local affected = run(database, nil, st.sql, "write", params, n, loading.options(database, st), core.take)
-  if affected == 0 then
-    return errors.raise("stale", tostring(self)
-      .. " is not in the database any more: it was deleted, or its key changed")
-  end
-  if only then
-    local names = {}
-    for place, field in ipairs(fields) do
-      names[place] = field.attribute
-    end
-    updating.wrote(self, names)
-  else
-    state.written(self, meta.plan, state.batch_of(self))
+  if updating.assign(self, class, database, fields, values) == 0 then
+    return updating.stale(self, class)
   end
   hooks.run(class, self, "after_update")
   return self

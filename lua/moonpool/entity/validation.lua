@@ -3,6 +3,7 @@
 
 local core = require "moonpool.core"
 local errors = require "moonpool.errors"
+local hooks = require "moonpool.entity.hooks"
 local state = require "moonpool.entity.state"
 
 local validation = {}
@@ -86,7 +87,7 @@ end
 
 -- Does something of the program's own have to see the object before it is written?
 local function needs_object(class)
-  return class.has_validate or rawget(class.entity, "before_insert") ~= nil
+  return class.has_validate or hooks.find(class, "before_insert") ~= nil
 end
 
 --- The same as build and values in one go, for tables of values that only need to be checked.
@@ -124,7 +125,7 @@ function validation.read(class, values, self, params, n)
         end
       end
       if value == nil and field.default ~= nil then
-        value = field:initial()
+        value = field:initial(self or values)
       end
       if column.bit and (value == nil or value == null and field.generated) then
         omitted = omitted + column.bit

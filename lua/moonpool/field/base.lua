@@ -26,11 +26,8 @@ base.Field = Field
 
 local COMMON = {
   null = "boolean", unique = "boolean", index = "boolean", primary_key = "boolean", column = "string",
-  validate = "function", server_default = "string", default = "any", choices = "table",
+  validate = "function", server_default = "string", default = "any", choices = "table", lazy = "boolean",
 }
-
--- Of the contract, refused like unknown ones until they are built.
-local LATER = { version = true, lazy = true, collation = true }
 
 --- The key of an object, for a value handed to a key or a relation; set by the room of entities,
 --- which alone knows objects.
@@ -73,9 +70,8 @@ local function read_options(field, options)
       local candidates = {}
       for candidate in pairs(COMMON) do candidates[candidate] = true end
       for candidate in pairs(kind.options) do candidates[candidate] = true end
-      local tail = LATER[name] and " (it is not built yet)" or vocabulary.suggest(name, candidates)
       errors.raise("unknown_option", ("%s: a field of type %s takes no option %s%s"):format(field:title(), kind.name,
-        type(name) == "string" and name or vocabulary.quoted(name), tail))
+        type(name) == "string" and name or vocabulary.quoted(name), vocabulary.suggest(name, candidates)))
     end
     local wanted = not (kind.untyped and kind.untyped[name]) and COMMON[name]
     if wanted and wanted ~= "any" and type(value) ~= wanted then
@@ -115,6 +111,7 @@ function base.bind(declaration, model, name, position)
   read_options(field, options)
   field.column = field.column or field.attribute
   if field.primary_key and field.null then bad_option(field, "a primary key cannot be NULL") end
+  if field.primary_key and field.lazy == true then bad_option(field, "a primary key is loaded always: it cannot be lazy") end
   if definition.prepare then definition.prepare(field) end
   if field.choices then
     for i, choice in ipairs(field.choices) do
@@ -195,6 +192,10 @@ function Field:check(value, object)
   if self.choices and not is_choice(self, taken) then
     return nil, ("must be one of its choices, not %s"):format(vocabulary.quoted(taken))
   end
+  if self.fixed ~= nil and taken ~= self.fixed then
+    return nil, ("is always %s, which tells the entity of a row, not %s"):format(vocabulary.quoted(self.fixed),
+      vocabulary.quoted(taken))
+  end
   if self.validate then
     local ok, message = self.validate(taken, object)
     if not ok then return nil, message and tostring(message) or "is refused by its validate" end
@@ -209,10 +210,13 @@ local function copied(value)
   return setmetatable(copy, getmetatable(value))
 end
 
---- What a new object gets where nothing is given: the value of `default`, or nil.
+--- What a new object gets where nothing is given: the value of `default`, or nil. row: what it has so far.
+---@param row table?
 ---@return any
-function Field:initial()
+function Field:initial(row)
   local default = self.default
+  local twin = self.same_as and row and row[self.same_as]
+  if twin and twin ~= null then return self:convert(twin) end
   if default == nil or default == null then return nil end
   if type(default) == "function" then default = default() end
   if default == nil or default == null then return nil end

@@ -45,11 +45,37 @@ function characters.accepts(field)
   end
 end
 
+local DIALECTS = { sqlite = true, postgres = true, mariadb = true }
+
+-- One name for every database, or one for each: the table then names what differs from exact comparison.
+local function prepare_collation(field)
+  local given = field.collation
+  if type(given) == "string" then
+    field.collation = {}
+    for dialect in pairs(DIALECTS) do field.collation[dialect] = given end
+  elseif type(given) ~= "table" or next(given) == nil then
+    base.bad_option(field, ("collation is a name, or a table of names by database, not %s"):format(vocabulary.quoted(given)))
+  end
+  for dialect in pairs(field.collation) do
+    if not DIALECTS[dialect] then
+      base.bad_option(field, ("collation: there is no database %s%s"):format(vocabulary.quoted(dialect),
+        vocabulary.suggest(dialect, DIALECTS)))
+    end
+  end
+  for dialect in pairs(DIALECTS) do
+    local name = field.collation[dialect]
+    if name ~= nil and (type(name) ~= "string" or not name:match "^[%w_.@-]+$" or #name > 63) then
+      base.bad_option(field, ("collation: %s is no name of a collation"):format(vocabulary.quoted(name)))
+    end
+  end
+end
+
 function characters.prepare(field)
   if field.max_length ~= nil then
     if field.max ~= nil then base.bad_option(field, "max and max_length are the same: give one") end
     field.max = field.max_length
   end
+  if field.collation ~= nil then prepare_collation(field) end
   for _, name in ipairs { "min", "max" } do
     local v = field[name]
     if v ~= nil and not (type(v) == "number" and v % 1 == 0 and v >= 0) then

@@ -7,7 +7,7 @@ local vocabulary = require "moonpool.vocabulary"
 return {
   name = "enum",
   kind = "text",
-  options = {},
+  options = { collation = true },
   refused = { choices = true },
 
   start = function(field, declaration)
@@ -27,6 +27,8 @@ return {
     end
     return options
   end,
+
+  prepare = characters.prepare,
 
   take = function(field, value)
     if field.is_value[value] then return value end

@@ -5,7 +5,7 @@ local characters = require "moonpool.field.characters"
 return {
   name = "string",
   kind = "text",
-  options = { min = true, max = true, max_length = true },
+  options = { min = true, max = true, max_length = true, collation = true },
   take = characters.take,
   check = characters.check,
   accepts = characters.accepts,

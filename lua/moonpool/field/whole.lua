@@ -18,6 +18,17 @@ else
   function is_whole(v) return type(v) == "number" and v % 1 == 0 and v > -EXACT and v < EXACT end
 end
 
+-- A counter that begins at 1 and is kept by what writes objects.
+local function prepare_version(field)
+  if field.version ~= true then base.bad_option(field, "version is true or is left out") end
+  for _, name in ipairs { "null", "primary_key", "lazy", "default", "server_default", "choices" } do
+    if field[name] then
+      base.bad_option(field, ("a version counts from 1 by itself: it takes no %s"):format(name))
+    end
+  end
+  field.default = 1
+end
+
 --- A type of this name for numbers of so many bits.
 ---@param name string
 ---@param bits integer
@@ -49,9 +60,12 @@ function whole.type(name, bits)
     name = name,
     kind = "int",
     bits = bits,
-    options = { min = true, max = true },
+    options = { min = true, max = true, version = true },
     take = take,
-    prepare = base.prepare_range,
+    prepare = function(field)
+      base.prepare_range(field)
+      if field.version then prepare_version(field) end
+    end,
     check = base.check_range,
     accepts = function(field)
       local least, most = field.min or low, field.max or high

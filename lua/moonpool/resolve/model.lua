@@ -4,9 +4,11 @@
 
 local errors = require "moonpool.errors"
 local expression = require "moonpool.tree.expression"
+local family = require "moonpool.resolve.family"
 local field_types = require "moonpool.field"
 local path = require "moonpool.resolve.path"
 local relations = require "moonpool.resolve.relations"
+local traits = require "moonpool.resolve.traits"
 local vocabulary = require "moonpool.vocabulary"
 
 local model = {}
@@ -14,8 +16,10 @@ local model = {}
 local registry, ordered, watchers, forgetters, rearrangers = {}, {}, {}, {}, {}
 local betweens = {} -- the models of tables between two entities
 
-local OPTIONS = { table = true, order_by = true, indexes = true, primary_key = true, database = true }
-local LATER = { schema = true, extends = true, discriminator = true, soft_delete = true, timestamps = true }
+local OPTIONS = {
+  table = true, order_by = true, indexes = true, primary_key = true, database = true, schema = true, extends = true,
+  discriminator = true, soft_delete = true, timestamps = true,
+}
 
 local Model = {}
 
@@ -67,8 +71,25 @@ local function add_column(self, field)
   self.by_name[field.attribute] = field
 end
 
+-- Bind a declaration to the model; what extends it binds the same one to itself.
+local function bind(self, name, declaration)
+  local field = field_types.bind(declaration, self, name, #self.declared + 1)
+  self.declared[#self.declared + 1] = field
+  self.declarations[#self.declarations + 1] = { name = name, declaration = declaration }
+  return field
+end
+
+local function check_own(self, name, declaration)
+  for _, one in ipairs(self.parent.declarations) do
+    if one.name == name then bad(self, "%s is a field of %s already, which it extends", name, self.parent.name) end
+  end
+  if declaration.options.primary_key or declaration.definition.name == "id" then
+    bad(self, "its key is that of %s, which it extends: %s cannot be one", self.parent.name, name)
+  end
+end
+
 local function declare_fields(self, fields, options)
-  local has_key = options.primary_key ~= nil
+  local has_key = options.primary_key ~= nil or self.parent ~= nil
   for name, declaration in pairs(fields) do
     check_name(self, name)
     if not field_types.is_declaration(declaration) then
@@ -76,14 +97,17 @@ local function declare_fields(self, fields, options)
     end
     has_key = has_key or declaration.options.primary_key == true or declaration.definition.name == "id"
   end
-  local function bind(name, declaration)
-    self.declared[#self.declared + 1] = field_types.bind(declaration, self, name, #self.declared + 1)
-  end
   if not has_key then
     if fields.id then bad(self, "it has a field id that is no key: give it primary_key = true") end
-    bind("id", field_types.types.id())
+    bind(self, "id", field_types.types.id())
   end
-  for _, entry in ipairs(sorted(fields)) do bind(entry.name, entry.declaration) end
+  for _, entry in ipairs(sorted(fields)) do
+    if self.parent then check_own(self, entry.name, entry.declaration) end
+    bind(self, entry.name, entry.declaration)
+  end
+  if not self.parent then
+    for _, entry in ipairs(traits.declarations(self, fields, options)) do bind(self, entry.name, entry.declaration) end
+  end
 end
 
 -- What a name in a list of fields stands for: a relation to a key of several columns is all of them.
@@ -149,10 +173,14 @@ local function arrange(self)
     elseif field.many then
       self.sets[field.name] = field
     end
-    for _, column in ipairs(relations.columns(field, model.find)) do add_column(self, column) end
+    for _, column in ipairs(relations.columns(field, model.find)) do
+      column.inherited = field.inherited
+      add_column(self, column)
+    end
     if field.relation then self.by_name[field.name] = field end
   end
-  find_key(self, self.options)
+  traits.finish(self)
+  find_key(self, self.base.options)
   read_indexes(self, self.options.indexes or {})
 end
 
@@ -160,11 +188,13 @@ local function read_options(self, options)
   for name in pairs(options) do
     if not OPTIONS[name] then
       errors.raise("unknown_option", ("%s: an entity takes no option %s%s"):format(self.name, vocabulary.quoted(name),
-        LATER[name] and " (it is not built yet)" or vocabulary.suggest(name, OPTIONS)))
+        vocabulary.suggest(name, OPTIONS)))
     end
   end
   self.table = options.table or vocabulary.snake_case(self.name)
   check_identifier(self, "its table", self.table)
+  self.schema = options.schema
+  if self.schema ~= nil then check_identifier(self, "its schema", self.schema) end
   self.order_by = type(options.order_by) == "string" and { options.order_by } or options.order_by or {}
   if type(self.order_by) ~= "table" then bad(self, "order_by is a list of field names") end
   self.database = options.database
@@ -173,18 +203,21 @@ end
 -- What was found about paths and queries may lead to a model that was replaced.
 local function forget_all()
   for _, one in ipairs(model.all()) do
-    one.paths, one.expressions, one.statements, one.plan = {}, {}, {}, nil
+    one.paths, one.expressions, one.statements = {}, {}, {}
+    one.plan, one.stored, one.loaded, one.kinds = nil, nil, nil, nil
     for _, forget in ipairs(forgetters) do forget(one) end
   end
 end
 
 local function new(name, options)
-  return setmetatable({
-    name = name, options = options, declared = {}, inverses = {},
+  local self = setmetatable({
+    name = name, options = options, declared = {}, declarations = {}, inverses = {}, children = {}, times = {},
     find = model.find, names = model.names,
     -- found once for each text; root: the shape of the query set of all rows
     root = nil, paths = {}, expressions = {}, statements = {},
   }, Model)
+  self.base = self -- the one whose table it is
+  return self
 end
 
 -- The model of the table between an entity and the target of its many_to_many: nothing but the two relations, which are
@@ -194,8 +227,8 @@ local function between(field, table_name, from, to)
   self.between, self.table, self.order_by, self.database = field, table_name, {}, field.model.database
   check_identifier(field.model, "the table of " .. field.name, table_name)
   local options = { on_delete = "cascade", on_update = "cascade" }
-  for i, one in ipairs { { from, field.model.name }, { to, field.target_name } } do
-    self.declared[i] = field_types.bind(field_types.types.belongs_to(one[2], options), self, one[1], i)
+  for _, one in ipairs { { from, field.model.name }, { to, field.target_name } } do
+    bind(self, one[1], field_types.types.belongs_to(one[2], options))
   end
   arrange(self)
   return self
@@ -224,6 +257,18 @@ local function connect(self)
   end
 end
 
+-- What a model has from the one that it extends. A discriminator that the first child names becomes a field of the parent.
+local function inherit(self, parent, discriminator)
+  if not parent.discriminator then
+    parent.discriminator = discriminator
+    if not parent.by_name[discriminator] then bind(parent, discriminator, traits.discriminator()) end
+    arrange(parent)
+    for _, rearranged in ipairs(rearrangers) do rearranged(parent) end
+  end
+  family.inherit(self, parent)
+  for _, one in ipairs(parent.declarations) do bind(self, one.name, one.declaration).inherited = true end
+end
+
 --- Declare an entity's model and register it.
 ---@param name string
 ---@param fields table<string, table>
@@ -240,6 +285,8 @@ function model.declare(name, fields, options)
   options = options or {}
   local self = new(name, options)
   read_options(self, options)
+  local parent, discriminator = family.parent_of(self, options, registry)
+  if parent then inherit(self, parent, discriminator) end
   declare_fields(self, fields, options)
 
   local before, place = registry[name], #ordered + 1
@@ -248,6 +295,7 @@ function model.declare(name, fields, options)
   end
   registry[name], ordered[place] = self, self
   local function undo(problem)
+    if parent then family.leave(self, before) end
     registry[name] = before
     if before then ordered[place] = before else table.remove(ordered, place) end
     forget_all()
@@ -255,6 +303,7 @@ function model.declare(name, fields, options)
     return error(problem, 0)
   end
   local done, problem = pcall(arrange, self)
+  if done and parent then done, problem = pcall(family.join, self) end
   if done then done, problem = pcall(connect, self) end
   if not done then return undo(problem) end
   forget_all()
@@ -346,21 +395,46 @@ function Model:expression(text)
 end
 
 -- The columns of a whole object; made late because the kind of a relation is its target's.
-local function plan_of(self)
+local function plan_of(fields)
   local plan = { names = {}, kinds = {} }
-  for i, field in ipairs(self.fields) do
+  for i, field in ipairs(fields) do
     plan.names[i], plan.kinds[i] = field.attribute, field.kind
   end
   return plan
 end
 
+local function without_lazy(fields)
+  local list = {}
+  for _, field in ipairs(fields) do
+    if field.lazy ~= true then list[#list + 1] = field end
+  end
+  return #list < #fields and list or fields
+end
+
+-- What is found when it is first wanted: stored, the fields that a row of its queries has, with those of entities that
+-- extend it; loaded, those of them that a query reads unless it says otherwise; plan, all columns of an object of its
+-- own; kinds, see moonpool.resolve.family.
+local late = {
+  stored = family.stored,
+  loaded = function(self) return without_lazy(self.stored) end,
+  plan = function(self) return plan_of(self.fields) end,
+  kinds = function(self) return family.kinds(self) or false end,
+}
+
+--- Whether its objects are such of another model too.
+Model.is_a = family.is_a
+
+--- The model of a row of its queries with that discriminator, or nil.
+Model.member = family.member
+
 function Model.__index(self, name)
   local method = Model[name]
   if method ~= nil then return method end
-  if name == "plan" then
-    local plan = plan_of(self)
-    rawset(self, "plan", plan)
-    return plan
+  local find = late[name]
+  if find then
+    local found = find(self)
+    rawset(self, name, found)
+    return found
   end
   return nil
 end

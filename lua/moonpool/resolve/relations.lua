@@ -187,7 +187,7 @@ end
 
 local function link_to_one(field, find)
   local target = find(field.target_name)
-  if target and field.inverse then
+  if target and field.inverse and not field.inherited then
     enter(target, { name = field.inverse, field = field, model = field.model, one = field.one }, field)
   end
   field.apart = target ~= nil and not relations.share_database(field.model, target)
@@ -228,14 +228,21 @@ function relations.link(all, find, between, self)
   for _, one in ipairs(all) do one.inverses = {} end
   for _, one in ipairs(all) do
     for _, field in ipairs(one.declared) do
-      if field.many then try(self, field, link_many, find, all, between) end
+      if field.many and not field.inherited then try(self, field, link_many, find, all, between) end
     end
   end
   for _, one in ipairs(all) do
     for _, field in ipairs(one.declared) do
       if field.relation then try(self, field, link_to_one, find) end
-      local inverse = field.many and one.inverses[field.name]
+      local inverse = field.many and not field.inherited and one.inverses[field.name]
       if inverse and inverse.model == field.own then used[#used + 1] = field.own end
+    end
+  end
+  for _, one in ipairs(all) do
+    local ancestor = one.parent
+    while ancestor do
+      for name, inverse in pairs(ancestor.inverses) do one.inverses[name] = one.inverses[name] or inverse end
+      ancestor = ancestor.parent
     end
   end
   return used

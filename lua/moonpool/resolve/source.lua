@@ -1,5 +1,8 @@
 -- The tables of one SELECT: the one it starts from and those it joins. A scope is one SELECT (or the
--- table of an UPDATE); a source is one table in it under one alias.
+-- table of an UPDATE); a source is one table in it under one alias. What always holds of the rows of a model (they are
+-- not deleted, they are of the entity) stands with its source, wherever that is.
+
+local node = require "moonpool.tree.node"
 
 local errors = require "moonpool.errors"
 local relations = require "moonpool.resolve.relations"
@@ -20,17 +23,37 @@ local function alias_for(names, wanted)
   return alias
 end
 
-local function add(scope, model, wanted, null)
-  return { scope = scope, model = model, alias = alias_for(scope.names, wanted), null = null, links = {} }
+-- deleted: "with" rows that are, "only" those; nil: none.
+local function standing_of(from, model, deleted)
+  local items = {}
+  local field = model.deleted_field
+  if field and deleted ~= "with" then
+    local live = node.is_null(node.column(from, field, true))
+    items[1] = deleted == "only" and node.negation(live) or live
+  end
+  if model.kinds then
+    local column = node.column(from, model.discriminator_field, model.discriminator_field.null)
+    local names = {}
+    for i, name in ipairs(model.kinds) do names[i] = node.constant(name) end
+    items[#items + 1] = #names == 1 and node.compare("=", column, names[1]) or node.among(column, names)
+  end
+  return items[1] and node.joined("and", items) or nil
+end
+
+local function add(scope, model, wanted, null, deleted)
+  local from = { scope = scope, model = model, alias = alias_for(scope.names, wanted), null = null, links = {} }
+  from.standing = standing_of(from, model, deleted)
+  return from
 end
 
 --- A scope that starts from a model's table, or from rows that base.rows is set to. outer: the scope of the SELECT
---- around it.
+--- around it; deleted: see standing_of.
 ---@param model table
 ---@param outer table?
-function source.scope(model, outer)
+---@param deleted string?
+function source.scope(model, outer, deleted)
   local scope = { model = model, joins = {}, names = outer and outer.names or { taken = {}, count = 0 } }
-  scope.base = add(scope, model, model.table, false)
+  scope.base = add(scope, model, model.table, false, deleted)
   return scope
 end
 
@@ -42,8 +65,8 @@ local function check_database(from, model, name)
   end
 end
 
---- The source that a relation to one row leads to. A relation that may be NULL joins outer, and so
---- does everything behind it; the other side of a one_to_one may always be missing.
+--- The source that a relation to one row leads to. A relation that may be NULL, or lead to a row that is left out, joins
+--- outer, and so does everything behind it; the other side of a one_to_one may always be missing.
 ---@param from table  source
 ---@param step table  { field } or { inverse } with `one`
 function source.follow(from, step)
@@ -54,6 +77,7 @@ function source.follow(from, step)
     check_database(from, step.model, name)
     local wanted = from == scope.base and name or from.alias .. "__" .. name
     joined = add(scope, step.model, wanted, from.null or inverse ~= nil or field.null)
+    joined.null = joined.null or joined.standing ~= nil
     joined.from, joined.on = from, relations.pairs(field or inverse.field, inverse ~= nil)
     from.links[name] = joined
     scope.joins[#scope.joins + 1] = joined

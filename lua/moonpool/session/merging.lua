@@ -1,6 +1,7 @@
 -- An object that a session knows, and a fresh one that a query made of the same row: the known one takes the row's
 -- values over, but keeps what the program has changed in it, and what the database held when it was changed.
 
+local class_room = require "moonpool.entity.class"
 local loading = require "moonpool.entity.loading"
 local state = require "moonpool.entity.state"
 
@@ -67,7 +68,7 @@ local function merge_some(known, fresh, changed)
   local plan = joined_plan(meta.class, to, from)
   state.adopt(known, values, plan)
   originals[known].batch = originals[fresh].batch
-  setmetatable(known, plan.meta)
+  setmetatable(known, class_room.metatable(meta.class, plan))
 end
 
 --- Take over what the database holds of the row.

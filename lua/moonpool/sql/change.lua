@@ -16,7 +16,8 @@ local TOP, SKIP = statement.TOP, statement.SKIP
 
 local change = {}
 
-local function need_condition(q, method)
+--- Raise where update, delete and the like may not go ahead.
+function change.check(q, method)
   if not query.is_filtered(q) then
     errors.raise("unfiltered", ("%s of all rows of %s: narrow it with filter, or say all_rows() if all are meant"):format(
       method, q.model.name))
@@ -54,14 +55,14 @@ end
 local function compile_delete(q, dialect)
   local target, select = target_of(q, dialect)
   local w = known.writer(dialect, select.scope, true)
-  w:say("DELETE FROM "):table(q.model):where(select.where)
+  w:say("DELETE FROM "):table(q.model):where(select.where, select.scope)
   if target ~= q then bind_inner(w, q, target.shape.count) end
   return statement.new(w, { access = "write", output = "none", empty = known.is_empty(select) })
 end
 
 --- Delete the rows of a query set. Raises unfiltered.
 function change.delete(q, dialect)
-  need_condition(q, "delete")
+  change.check(q, "delete")
   local key = known.DELETE + known.limits_of(q)
   local found, statements = known.find(q, dialect, key)
   if not found then
@@ -184,7 +185,7 @@ local function compile_update(q, dialect, list, takes)
   local set = #w.slots
   if dialect.changes_at_once and reads(assigned) then w:say(dialect.changes_at_once) end
   w:forget()
-  w:where(select.where)
+  w:where(select.where, select.scope)
   if shift > 0 then
     local where = { slots = {} }
     for i = set + 1, #w.slots do where.slots[#where.slots + 1] = w.slots[i] end
@@ -197,7 +198,7 @@ end
 ---@return moonpool.statement, any[] params, integer n
 function change.update(q, dialect, values)
   local list = read_assignments(q.model, values)
-  need_condition(q, "update")
+  change.check(q, "update")
   local first = q.shape.count
   local slots = {}
   for i = 1, first do slots[i] = q.slots[i] end

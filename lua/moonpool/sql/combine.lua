@@ -21,7 +21,7 @@ combine.methods = methods
 local function columns_of(part, whole)
   local select = select_room.inner(part, 0, { whole = true })
   local columns = {}
-  for i = whole and #part.shape.model.fields + 1 or 1, #select.columns do
+  for i = whole and #part.shape.model.stored + 1 or 1, #select.columns do
     local column, found = select.columns[i], select.columns[i].expression
     columns[#columns + 1] = {
       name = column.name, kind = found.kind, null = found.null, number = found.op == "column" and found.field.kind or found.number,
@@ -55,7 +55,7 @@ local function shape_of(first, method, operator, parts, count)
   local context = { model = model, annotations = {}, meanings = {}, only_columns = not whole }
   local names, values, takes = {}, {}, {}
   if whole then
-    for i, field in ipairs(model.fields) do names[i] = field.column end
+    for i, field in ipairs(model.stored) do names[i] = field.column end
   end
   for i = 2, #parts do
     local others = columns_of(parts[i], whole)

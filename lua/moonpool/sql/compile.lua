@@ -20,6 +20,7 @@ local compile = {
   max_rows = row.max_rows,
   update = change.update,
   delete = change.delete,
+  check_change = change.check,
 }
 
 local function layout_of(columns, first, last)

@@ -61,7 +61,7 @@ local function write_named(w, described)
 end
 
 local function write_foreign_key(w, key)
-  w:say("("):list(key.columns, "name"):say(") REFERENCES "):name(key.table)
+  w:say("("):list(key.columns, "name"):say(") REFERENCES "):table_name(key.model)
   w:say(" ("):list(key.references, "name"):say(")")
   w:say(" ON DELETE " .. ddl.actions[key.on_delete] .. " ON UPDATE " .. ddl.actions[key.on_update])
 end
@@ -87,7 +87,7 @@ end
 function ddl.create_index(described, dialect, index)
   local w = writer.new(dialect, false)
   w:say(index.unique and "CREATE UNIQUE INDEX IF NOT EXISTS " or "CREATE INDEX IF NOT EXISTS ")
-  w:name(index.name):say(" ON "):name(described.name)
+  w:name(index.name):say(" ON "):table_name(described.model)
   w:say(" ("):list(index.columns, "name"):say(")")
   return w:sql()
 end
@@ -99,7 +99,7 @@ end
 ---@return string
 function ddl.table_text(described, dialect, missing)
   local w = writer.new(dialect, false)
-  w:say("CREATE TABLE IF NOT EXISTS "):name(described.name):say(" (")
+  w:say("CREATE TABLE IF NOT EXISTS "):table_name(described.model):say(" (")
   for i, column in ipairs(described.columns) do
     w:say(i > 1 and ",\n  " or "\n  ")
     write_column(w, described, column)
@@ -134,11 +134,37 @@ function ddl.create_table(model, dialect, missing)
   return statements
 end
 
+local function quoted_table(model, dialect)
+  return writer.new(dialect, false):table_name(model):sql()
+end
+
+-- Those that have a table of their own, and are no part of another's.
+local function with_tables(models)
+  local list = {}
+  for _, model in ipairs(models) do
+    if model.base == model then list[#list + 1] = model end
+  end
+  return list
+end
+
+--- The statements that make the schemas of models, where they are not there.
+---@return string[]
+function ddl.create_schemas(models, dialect)
+  local statements, seen = {}, {}
+  for _, model in ipairs(models) do
+    if model.schema and not seen[model.schema] and dialect.create_schema then
+      seen[model.schema] = true
+      statements[#statements + 1] = dialect.create_schema(model.schema)
+    end
+  end
+  return statements
+end
+
 -- The foreign key of a table that is there already.
 local function add_foreign_key(model, dialect, key)
   local w = writer.new(dialect, false)
   write_foreign_key(w, key)
-  return dialect.add_foreign_key(model.table, key.name, w:sql())
+  return dialect.add_foreign_key(quoted_table(model, dialect), key.name, w:sql())
 end
 
 --- The statements that make the tables of models, in this order; see ddl.order. Where they refer in a circle, the
@@ -147,7 +173,8 @@ end
 ---@param dialect table
 ---@return string[]
 function ddl.create_tables(models, dialect)
-  local statements, missing, last = {}, {}, {}
+  models = with_tables(models)
+  local statements, missing, last = ddl.create_schemas(models, dialect), {}, {}
   for _, model in ipairs(models) do missing[model] = dialect.add_foreign_key and true or nil end
   for _, model in ipairs(models) do
     missing[model] = nil
@@ -163,12 +190,13 @@ end
 --- The statements that drop the table of a model, if it is there.
 ---@return string[]
 function ddl.drop_table(model, dialect)
-  return { writer.new(dialect, false):say("DROP TABLE IF EXISTS "):name(model.table):sql() }
+  return { writer.new(dialect, false):say("DROP TABLE IF EXISTS "):table_name(model.base):sql() }
 end
 
 --- The statements that drop the tables of models, those that are there, in the contrary of this order.
 ---@return string[]
 function ddl.drop_tables(models, dialect)
+  models = with_tables(models)
   local statements, names, later = {}, {}, {}
   for _, model in ipairs(models) do later[model] = dialect.drop_foreign_key and true or nil end
   -- where they refer in a circle, what closed it goes first
@@ -176,17 +204,17 @@ function ddl.drop_tables(models, dialect)
     later[model] = nil
     for _, key in ipairs(dialect.drop_foreign_key and tables.describe(model, dialect).foreign_keys or {}) do
       if later[key.model] then
-        statements[#statements + 1] = dialect.drop_foreign_key(model.table, key.name)
+        statements[#statements + 1] = dialect.drop_foreign_key(quoted_table(model, dialect), key.name)
       end
     end
   end
   for i = #models, 1, -1 do
-    names[#names + 1] = models[i].table
+    names[#names + 1] = models[i]
     statements[#statements + 1] = ddl.drop_table(models[i], dialect)[1]
   end
   -- at once they may refer to each other in a circle
   if dialect.drops_together and #names > 1 then
-    return { writer.new(dialect, false):say("DROP TABLE IF EXISTS "):list(names, "name"):sql() }
+    return { writer.new(dialect, false):say("DROP TABLE IF EXISTS "):list(names, "table_name"):sql() }
   end
   return statements
 end
@@ -202,7 +230,8 @@ function ddl.order(models)
   local function visit(model)
     if visited[model] then return end
     visited[model] = true
-    for _, field in ipairs(model.references) do
+    if wanted[model.parent] then visit(model.parent) end
+    for _, field in ipairs(tables.references_of(model)) do
       local target = field:target()
       if wanted[target] then visit(target) end
     end

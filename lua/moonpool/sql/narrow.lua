@@ -4,6 +4,7 @@
 local check = require "moonpool.sql.check"
 local condition = require "moonpool.tree.condition"
 local core = require "moonpool.core"
+local errors = require "moonpool.errors"
 local expression_room = require "moonpool.resolve.expression"
 local lock = require "moonpool.sql.lock"
 local shape_room = require "moonpool.sql.shape"
@@ -188,6 +189,32 @@ function methods.all_rows(q)
   return derived(q, to, q.slots)
 end
 
+--- The query set with rows that soft_delete marks as deleted ("with"), of only those ("only"), or without them (nil).
+function narrow.with_deleted(q, deleted)
+  if (q.shape.deleted or nil) == deleted then return q end
+  return step.changed(q, "deleted " .. tostring(deleted), function()
+    return { deleted = deleted or false, filtered = q.shape.filtered or deleted == "only" }
+  end)
+end
+
+local function showing(method, deleted)
+  return function(q)
+    refuse_limited(q, method)
+    if not q.model.soft_delete then
+      errors.raise("bad_argument", ("%s: %s has no soft_delete: its deleted rows are gone"):format(method, q.model.name))
+    elseif q.shape.from then
+      errors.raise("bad_argument", method .. " stands in the query sets that are combined, not behind them")
+    end
+    return narrow.with_deleted(q, deleted)
+  end
+end
+
+--- Rows that soft_delete marks as deleted too.
+methods.with_deleted = showing("with_deleted", "with")
+
+--- Only rows that soft_delete marks as deleted.
+methods.only_deleted = showing("only_deleted", "only")
+
 --- Whether update and delete may go ahead.
 function narrow.is_filtered(q)
   return q.shape.filtered or q.top ~= false or q.skip ~= false
@@ -195,7 +222,8 @@ end
 
 --- The same rows told by their keys, so that limits and joins are inside a sub-select.
 function narrow.narrowed(q)
-  return methods.filter(step.root(q.model, getmetatable(q), q.extra), { pk__in = lock.without(q) })
+  local root = step.root(q.model, getmetatable(q), q.extra)
+  return methods.filter(q.shape.deleted and methods.with_deleted(root) or root, { pk__in = lock.without(q) })
 end
 
 return narrow

@@ -18,6 +18,7 @@ local query = {
   limited = step.limited,
   owned = narrow.owned,
   narrowed = narrow.narrowed,
+  with_deleted = narrow.with_deleted,
   is_filtered = narrow.is_filtered,
   by_key = order.by_key,
   is_ordered = order.is_ordered,

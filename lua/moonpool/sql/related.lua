@@ -142,9 +142,14 @@ end
 local function pick(fields, named, keeps)
   local loaded = {}
   for _, field in ipairs(fields) do
-    if field.primary_key or (named[field] or false) == keeps then loaded[#loaded + 1] = field end
+    if field.primary_key or field.loaded_always or (named[field] or false) == keeps then loaded[#loaded + 1] = field end
   end
   return loaded
+end
+
+-- What is picked from where nothing was picked before: a lazy column is loaded where it is named.
+local function fields_of(model, keeps)
+  return keeps and model.stored or model.loaded
 end
 
 local function loading(method, keeps)
@@ -160,10 +165,10 @@ local function loading(method, keeps)
       end
       local list, loaded = copy_of(q.shape.related), q.shape.loaded
       if named[0] or #names == 0 then
-        loaded = pick(loaded or q.model.fields, named[0] or {}, keeps)
+        loaded = pick(loaded or fields_of(q.model, keeps), named[0] or {}, keeps)
       end
       for place, one in ipairs(list) do
-        if named[place] then one.loaded = pick(one.loaded or one.step.model.fields, named[place], keeps) end
+        if named[place] then one.loaded = pick(one.loaded or fields_of(one.step.model, keeps), named[place], keeps) end
       end
       if not list[1] then return { loaded = loaded } end
       return linked(list, loaded)

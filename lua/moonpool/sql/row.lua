@@ -2,6 +2,7 @@
 -- and a list of attributes; they are kept with the model.
 
 local errors = require "moonpool.errors"
+local source = require "moonpool.resolve.source"
 local statement = require "moonpool.sql.statement"
 local writer = require "moonpool.sql.writer"
 
@@ -35,6 +36,15 @@ local function where_key(w, model)
   end
 end
 
+-- An object's row: by its key and, where there is one, by the version that the object knows.
+local function where_row(w, model)
+  where_key(w, model)
+  if model.version then
+    w:say(" AND "):name(model.version.column):say(" = ")
+    slot(w, model.version)
+  end
+end
+
 local function plan_of(fields)
   local plan = { names = {}, kinds = {} }
   for i, field in ipairs(fields) do plan.names[i], plan.kinds[i] = field.attribute, field.kind end
@@ -54,18 +64,31 @@ local function fields_of(model, names)
   return fields
 end
 
+local function read(model, dialect, fields, standing)
+  local w = writer.new(dialect, false)
+  w:say("SELECT ")
+  write_columns(w, fields)
+  w:say(" FROM "):table(model)
+  where_key(w, model)
+  if standing then w:say(" AND "):operand(standing) end
+  return statement.new(w, { access = "read", output = "objects", plan = plan_of(fields), width = #fields })
+end
+
 --- One object by its key. Parameters: the key's values, converted.
 ---@param model table
 ---@param dialect table
 ---@return moonpool.statement
 function row.get(model, dialect)
   return kept(model, dialect, "get", function()
-    local w = writer.new(dialect, false)
-    w:say("SELECT ")
-    write_columns(w, model.fields)
-    w:say(" FROM "):table(model)
-    where_key(w, model)
-    return statement.new(w, { access = "read", output = "objects", plan = model.plan, width = #model.fields })
+    return read(model, dialect, model.loaded, source.scope(model).base.standing)
+  end)
+end
+
+--- These columns of the row of an object that is known, deleted or not. Parameters: the key's values.
+---@param names string[] attributes
+function row.read(model, dialect, names)
+  return kept(model, dialect, "read " .. table.concat(names, ","), function()
+    return read(model, dialect, fields_of(model, names))
   end)
 end
 
@@ -77,7 +100,7 @@ end
 
 -- INSERT of so many rows, without its end.
 local function write_insert(w, model, fields, rows)
-  w:say("INSERT INTO "):name(model.table)
+  w:say("INSERT INTO "):table_name(model)
   if #fields == 0 then
     if rows > 1 then
       errors.raise("unsupported", ("%s: rows of defaults only are inserted one by one"):format(model.name))
@@ -138,7 +161,7 @@ function row.insert_arrays(model, dialect, names, returning)
     local w = writer.new(dialect, false)
     local fields, slots = fields_of(model, names), {}
     for i, field in ipairs(fields) do slots[i] = { index = i, kind = field.kind_name } end
-    w:say("INSERT INTO "):name(model.table)
+    w:say("INSERT INTO "):table_name(model)
     write_into(w, model, fields)
     dialect.insert_arrays(w, slots, returning ~= nil)
     return finish_insert(w, returning and fields_of(model, returning))
@@ -163,34 +186,37 @@ function row.upsert(model, dialect, names, rows, conflict, update, returning)
   end)
 end
 
---- Change columns of one row. Parameters: their values, then the key's.
-function row.update_row(model, dialect, names)
-  return kept(model, dialect, "update " .. table.concat(names, ","), function()
+--- Change columns of an object's row. Parameters: their values, then the key's, and that of the version.
+---@param names string[]
+---@param standing boolean? only where the row is not deleted
+function row.update_row(model, dialect, names, standing)
+  return kept(model, dialect, (standing and "mark " or "update ") .. table.concat(names, ","), function()
     if #names == 0 then errors.raise("bad_argument", model.name .. ": an update without columns") end
     local w = writer.new(dialect, false)
-    w:say("UPDATE "):name(model.table):say(" SET ")
+    w:say("UPDATE "):table_name(model):say(" SET ")
     for i, field in ipairs(fields_of(model, names)) do
       if i > 1 then w:say(", ") end
       w:name(field.column):say(" = ")
       slot(w, field)
     end
-    where_key(w, model)
+    where_row(w, model)
+    if standing then w:say(" AND "):operand(source.scope(model).base.standing) end
     return statement.new(w, { access = "write", output = "none" })
   end)
 end
 
---- The same, where the row still holds what is given for the checked columns. Parameters: values, key, and those.
+--- The same, where the row still holds what is given for the checked columns. Parameters: values, key and version, and those.
 ---@param checked string[]
 function row.update_checked(model, dialect, names, checked)
   return kept(model, dialect, "update " .. table.concat(names, ",") .. " of " .. table.concat(checked, ","), function()
     local w = writer.new(dialect, false)
-    w:say("UPDATE "):name(model.table):say(" SET ")
+    w:say("UPDATE "):table_name(model):say(" SET ")
     for i, field in ipairs(fields_of(model, names)) do
       if i > 1 then w:say(", ") end
       w:name(field.column):say(" = ")
       slot(w, field)
     end
-    where_key(w, model)
+    where_row(w, model)
     for _, field in ipairs(fields_of(model, checked)) do
       w:say(" AND "):name(field.column):say(dialect.same)
       slot(w, field)
@@ -199,12 +225,12 @@ function row.update_checked(model, dialect, names, checked)
   end)
 end
 
---- Delete one row. Parameters: the key's values.
+--- Delete an object's row. Parameters: the key's values, and that of the version.
 function row.delete_row(model, dialect)
   return kept(model, dialect, "delete", function()
     local w = writer.new(dialect, false)
-    w:say("DELETE FROM "):name(model.table)
-    where_key(w, model)
+    w:say("DELETE FROM "):table_name(model)
+    where_row(w, model)
     return statement.new(w, { access = "write", output = "none" })
   end)
 end
@@ -218,7 +244,7 @@ function row.follow_key(model, dialect, attribute)
   return kept(model, dialect, "follow " .. attribute, function()
     local w = writer.new(dialect, false)
     local field = model:field(attribute)
-    dialect.follow_key(w, model.table, field.column, { index = 1, kind = field.kind_name })
+    dialect.follow_key(w, model, field.column, { index = 1, kind = field.kind_name })
     return statement.new(w, { access = "write", output = "none" })
   end)
 end

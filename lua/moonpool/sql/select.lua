@@ -16,8 +16,10 @@ local select_room = {}
 
 --- The scope of a shape: its model's table, or the rows it is made of.
 function select_room.scope(shape, outer)
-  local scope = source.scope(shape.model, outer)
-  scope.base.rows = shape.from
+  local scope = source.scope(shape.model, outer, shape.deleted)
+  if shape.from then
+    scope.base.rows, scope.base.standing = shape.from, nil -- what always holds, its parts have said
+  end
   return scope
 end
 
@@ -71,7 +73,7 @@ end
 local function add_columns(select, shape, resolver, whole)
   local columns = {}
   if shape.output == "objects" then
-    for _, field in ipairs(not whole and shape.loaded or shape.model.fields) do
+    for _, field in ipairs(not whole and shape.loaded or whole and shape.model.stored or shape.model.loaded) do
       columns[#columns + 1] = { expression = node.column(select.scope.base, field, field.null), name = field.attribute }
     end
   end
@@ -85,7 +87,7 @@ local function add_columns(select, shape, resolver, whole)
   for place, one in ipairs(shape.related or {}) do
     local from = source.follow(sources[one.parent], one.step)
     sources[place] = from
-    for _, field in ipairs(one.loaded or one.step.model.fields) do
+    for _, field in ipairs(one.loaded or one.step.model.loaded) do
       columns[#columns + 1] = { expression = expression.column(from, field), name = field.attribute, part = place }
     end
   end
@@ -182,7 +184,7 @@ local function add_rows(scope, from, offset)
     local select = select_room.inner(part, offset, { whole = true })
     for place, column in ipairs(select.columns) do
       local found = column.expression
-      if not (from.whole and place <= #scope.model.fields) then
+      if not (from.whole and place <= #scope.model.stored) then
         column.name = from.names[place]
         column.named = found.op ~= "column" or found.field.column ~= column.name
       end

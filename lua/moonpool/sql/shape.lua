@@ -34,10 +34,11 @@ local MOST_FOLLOWERS = 1000
 ---@field from table?        derived rows instead of the model's table: { parts, operator, whole }; see moonpool.sql.combine
 ---@field nothing boolean     none()
 ---@field filtered boolean    has a condition, or all_rows()
+---@field deleted string?     "with" rows that soft_delete marks as deleted, "only" those; nil: without them
 
 local STATE = {
   "model", "context", "conditions", "order", "reversed", "distinct", "distinct_on", "output", "loaded", "values", "group",
-  "from", "related", "lock", "place", "nothing", "filtered",
+  "from", "related", "lock", "place", "nothing", "filtered", "deleted",
 }
 
 local function new(state)

@@ -5,6 +5,7 @@
 
 local core = require "moonpool.core"
 local errors = require "moonpool.errors"
+local family = require "moonpool.resolve.family"
 
 local tables = {}
 
@@ -68,11 +69,13 @@ local function is_whole_key(model, field)
   return #model.key == 1 and model.key[1] == field
 end
 
+-- A column of an entity that extends the table's is NULL in rows of others, whatever it says of its own.
 local function column(model, dialect, field)
   local generated = field.type == "id" and #model.key == 1
+  local own = field.model == model
   return {
-    name = field.column, field = field, generated = generated, null = field.null,
-    type = dialect.column_type(field), default = not generated and default_of(dialect, field) or nil,
+    name = field.column, field = field, generated = generated, null = field.null or not own,
+    type = dialect.column_type(field), default = own and not generated and default_of(dialect, field) or nil,
   }
 end
 
@@ -115,11 +118,23 @@ local function foreign_key(model, dialect, field)
     end
   end
   local key = named(model, field:locals(), "fkey")
-  key.model = field:target()
+  key.model = field:target().base
   key.table, key.references = key.model.table, columns_of(field:keys())
   key.on_delete, key.on_update = field.on_delete, field.on_update
   return key
 end
+
+-- The relations of a table to others: those of its entity, and of what extends it.
+local function references_of(model)
+  local list = {}
+  for _, member in ipairs(family.members(model)) do
+    for _, field in ipairs(member.references) do
+      if member == model or not field.inherited then list[#list + 1] = field end
+    end
+  end
+  return list
+end
+tables.references_of = references_of
 
 -- The indexes of a model: those of its option, of fields with index = true, and of relations, whose rows
 -- are looked for from the other side; not where another one or the key begins with the column.
@@ -132,11 +147,13 @@ local function indexes_of(model)
     begun[fields[1]] = true
   end
   begun[model.key[1]] = true
-  for _, index in ipairs(model.indexes) do add(index.fields, index.unique, index.name) end
-  for _, field in ipairs(model.fields) do
+  for _, member in ipairs(family.members(model)) do
+    for _, index in ipairs(member.indexes) do add(index.fields, index.unique, index.name) end
+  end
+  for _, field in ipairs(model.stored) do
     if (field.index or field.relation) and not begun[field] and not field.unique then add({ field }, false) end
   end
-  for _, field in ipairs(model.references) do
+  for _, field in ipairs(references_of(model)) do
     if field.parts and (field.unique or not begun[field.parts[1]]) then add(field.parts, field.unique) end
   end
   return indexes
@@ -148,18 +165,21 @@ end
 ---@return table  name, columns (name type null default generated field), primary_key (columns), unique, checks, foreign_keys
 --- and indexes (name columns, and what they say). Raises unsupported where the dialect has no such thing.
 function tables.describe(model, dialect)
+  model = model.base
   local described = {
-    name = model.table, model = model, columns = {}, primary_key = { columns = columns_of(model.key) },
+    name = model.table, schema = model.schema, model = model, columns = {}, primary_key = { columns = columns_of(model.key) },
     unique = {}, checks = {}, foreign_keys = {}, indexes = indexes_of(model),
   }
   local function add(list, entry) list[#list + 1] = entry end
-  for i, field in ipairs(model.fields) do
+  for i, field in ipairs(model.stored) do
     described.columns[i] = column(model, dialect, field)
     if field.unique and not is_whole_key(model, field) then add(described.unique, named(model, { field }, "key")) end
     add(described.checks, check_of(model, dialect, field))
   end
-  for _, field in pairs(model.sets) do field:target() end -- raises, as below, where it is not declared
-  for _, field in ipairs(model.references) do
+  for _, member in ipairs(family.members(model)) do
+    for _, field in pairs(member.sets) do field:target() end -- raises, as below, where it is not declared
+  end
+  for _, field in ipairs(references_of(model)) do
     field:target()
     if not field.apart then add(described.foreign_keys, foreign_key(model, dialect, field)) end
   end
@@ -173,12 +193,12 @@ function tables.fields_of_constraint(model, name)
   for _, index in ipairs(indexes_of(model)) do
     if name == index.name then return index.fields end
   end
-  for _, field in ipairs(model.fields) do
+  for _, field in ipairs(model.stored) do
     for _, ending in ipairs { "key", "fkey", "check" } do
       if name == named(model, { field }, ending).name then return { field } end
     end
   end
-  for _, field in ipairs(model.references) do
+  for _, field in ipairs(references_of(model)) do
     if name == named(model, field:locals(), "fkey").name then return { field } end
   end
   -- PostgreSQL numbers those whose name is taken: "a_b" with a column "c", and "a" with "b_c"

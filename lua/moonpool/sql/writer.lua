@@ -37,6 +37,18 @@ function Writer:name(name)
   return self:say(self.dialect.quote(name))
 end
 
+--- The name of a model's table, in its schema if it names one.
+function Writer:table_name(model)
+  local schema, dialect = model.schema, self.dialect
+  if schema then
+    if dialect.lacks_schemas then
+      errors.raise("unsupported", ("%s: %s has no schemas: leave schema out there"):format(model.name, dialect.name))
+    end
+    self:name(schema):say(".")
+  end
+  return self:name(model.table)
+end
+
 --- A placeholder. change: what is bound instead of the value itself, if the dialect needs that.
 function Writer:slot(node, change)
   change = change or node.change
@@ -138,6 +150,8 @@ function visit.derived(w, node)
 end
 
 function visit.slot(w, node) w:slot(node) end
+
+function visit.constant(w, node) w:say(w.dialect.literal_text(node.text)) end
 
 function visit.null(w) w:say("NULL") end
 
@@ -314,7 +328,7 @@ end
 --- A table whose rows the statement sees.
 function Writer:table(model)
   self.reads[model.table] = true
-  return self:name(model.table)
+  return self:table_name(model)
 end
 
 function Writer:from(scope)
@@ -333,6 +347,7 @@ function Writer:from(scope)
     if joined.alias ~= joined.model.table then self:say(" AS "):name(joined.alias) end
     self:say(" ON ")
     write_equal(self, joined.alias, joined.from.alias, joined.on)
+    if joined.standing then self:say(" AND "):operand(joined.standing) end
   end
   return self
 end
@@ -342,17 +357,27 @@ local function write_tie(w, scope)
   write_equal(w, scope.base.alias, scope.tie.from.alias, scope.tie.on)
 end
 
---- WHERE, or nothing.
+-- What stands beside other conditions with AND.
+local function write_beside(w, condition)
+  if condition.op == "and" then return w:write(condition) end
+  return w:operand(condition)
+end
+
+--- WHERE, or nothing: what ties a scope to the one around it, what always holds of its rows, and a condition.
 function Writer:where(where, scope)
-  local tie = scope and scope.tie
-  if not where and not tie then return self end
+  local tie, standing = scope.tie, scope.base.standing
+  if not where and not tie and not standing then return self end
   self:say(" WHERE ")
   if tie then
     write_tie(self, scope)
+    if standing or where then self:say(" AND ") end
+  end
+  if standing then
+    write_beside(self, standing)
     if where then self:say(" AND ") end
   end
   if where then
-    if tie then self:operand(where) else self:write(where) end
+    if tie or standing then self:operand(where) else self:write(where) end
   end
   return self
 end

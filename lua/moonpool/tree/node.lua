@@ -51,6 +51,11 @@ function node.truth(condition)
   return { op = "truth", condition = condition, kind = "bool", null = false }
 end
 
+--- A text of the program's own declarations.
+function node.constant(text)
+  return { op = "constant", text = text, kind = "text", null = false }
+end
+
 --- NULL itself, where a value was expected.
 node.null = { op = "null", null = true }
 
