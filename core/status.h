@@ -144,6 +144,7 @@ typedef struct mp_error {
   int code;         /* the database's own number (SQLite: extended code), 0 if none */
   char sqlstate[6]; /* "" if none */
   int position;     /* of a syntax error, in bytes from 1; 0 if unknown */
+  size_t row;       /* of many rows, the one that failed, from 1; 0 if unknown */
   const char *message;
   const char *detail;
   const char *hint;

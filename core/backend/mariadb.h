@@ -2,7 +2,7 @@
 ** A session is one MYSQL handle that does one thing at a time: each call of the library is started, and continued when the
 ** socket is ready (mariadb_call.c). What comes behind a call is ses->then; there is at most one request, the task.
 ** mariadb.c steps, mariadb_run.c runs requests, mariadb_stream.c reads rows, mariadb_many.c runs a statement for many rows of
-** parameters, mariadb_text.c what cannot be prepared, mariadb_task.c answers, mariadb_statement.c keeps prepared statements,
+** parameters, mariadb_row.c says which of them failed, mariadb_text.c what cannot be prepared, mariadb_task.c answers, mariadb_statement.c keeps prepared statements,
 ** mariadb_result.c has the rows, mariadb_cancel.c stops things. All on the loop's thread. */
 #ifndef MP_MARIADB_H
 #define MP_MARIADB_H
@@ -72,6 +72,8 @@ void mp_mystatement_free(mp_mystatement *statement); /* its stmt is closed, or N
 bool mp_mysql_taints(const char *sql);
 bool mp_mysql_reads(const char *sql);
 bool mp_mysql_changes(const char *sql);
+/* How many rows an INSERT ... VALUES (...), (...) has; 0: it is something else. */
+size_t mp_mysql_inserts(const char *sql);
 /* Does it begin a transaction, so that one that is open would be committed and nobody could see it? */
 bool mp_mysql_begins(const char *sql);
 
@@ -103,6 +105,8 @@ typedef struct mp_mycall {
 
 /* ---- sessions ---- */
 
+typedef struct mp_mysession mp_mysession;
+
 /* A request that is being worked on. */
 typedef struct mp_mytask {
   mp_list node; /* of ses->cursors, while it stands on one */
@@ -122,8 +126,13 @@ typedef struct mp_mytask {
   bool bulk;               /* MANY: by arrays */
   size_t row_from, row_to; /* MANY: the rows of parameters in flight */
   mp_arena *scratch;       /* MANY: of those parameters */
-  size_t seen_n;           /* rows that have come, wanted or not */
-  size_t row_n, byte_n;    /* of a result that is limited */
+  uint64_t
+      runs_before; /* MANY by arrays: statements that the session had run before; 0: not asked */
+  uint64_t number; /* the answer to a question of our own */
+  void (*numbered)(mp_mysession *ses); /* when it is there */
+  void (*counted)(mp_mysession *ses);
+  size_t seen_n;        /* rows that have come, wanted or not */
+  size_t row_n, byte_n; /* of a result that is limited */
   mp_myrows *rows;
 } mp_mytask;
 
@@ -138,7 +147,6 @@ typedef enum mp_mycancel {
   MP_MY_BARRIER /* one round trip, which a late kill would hit, is to be made or under way */
 } mp_mycancel;
 
-typedef struct mp_mysession mp_mysession;
 struct mp_mysession {
   mp_session base;
   mp_mydial *dial;
@@ -204,6 +212,10 @@ void mp_mymany_begin(mp_mysession *ses);      /* it is prepared */
 void mp_mymany_on(mp_mysession *ses);         /* what was sent has been executed */
 void mp_mymany_one_by_one(mp_mysession *ses); /* the server does not take this one in bulk */
 void mp_mymany_end(mp_mytask *task);          /* whatever it has come to */
+
+/* mariadb_row.c: which row failed */
+void mp_myrow_count(mp_mysession *ses, void (*then)(mp_mysession *ses)); /* before the first */
+void mp_myrow_find(mp_mysession *ses); /* the task's statement has failed; then it ends */
 
 /* mariadb_stream.c */
 void mp_mystream_begin(mp_mysession *ses); /* an execution gave rows, or there is another result */

@@ -172,7 +172,10 @@ void mp_mymany_begin(mp_mysession *ses)
   }
   task->bulk = ses->line.bulk && req->param_n > 0 && req->param_rows > 1 &&
                task->statement->changes && task->statement->columns == NULL;
-  run(ses);
+  if (task->bulk && mp_mysql_inserts(req->sql) == 0)
+    mp_myrow_count(ses, run);
+  else
+    run(ses);
 }
 
 void mp_mymany_one_by_one(mp_mysession *ses)

@@ -306,6 +306,8 @@ bool mp_mytask_param(mp_mytask *task, size_t row, int i, mp_arena *arena, MYSQL_
                  req->rows_before + row + 1, i + 1, why.message);
   else
     mp_error_set(&req->error, req->arena, why.kind, "parameter %d: %s", i + 1, why.message);
+  if (req->op == MP_OP_MANY)
+    req->error.row = req->rows_before + row + 1;
   return false;
 }
 
@@ -397,7 +399,7 @@ void mp_mytask_executed(mp_mysession *ses)
     if (unread)
       mp_mytask_give_up(ses);
     else
-      mp_mytask_end(ses);
+      mp_myrow_find(ses);
   } else if (mysql_field_count(ses->line.conn) > 0) {
     mp_mystream_begin(ses);
   } else {

@@ -195,3 +195,81 @@ bool mp_mysql_changes(const char *sql)
   static const char *const words[] = {"insert", "update", "delete", "replace", NULL};
   return begins_with_one(skip_blank(sql), words);
 }
+
+/* Past a string, a quoted name or a comment that begins here; s itself: it is none. */
+static const char *skip_quoted(const char *s)
+{
+  if (*s == '\'' || *s == '"' || *s == '`') {
+    char quote = *s++;
+    while (*s != '\0' && *s != quote)
+      s += *s == '\\' && quote != '`' && s[1] != '\0' ? 2 : 1;
+    return *s == '\0' ? s : s + 1;
+  }
+  if (*s == '#' || (s[0] == '/' && s[1] == '*') || (s[0] == '-' && s[1] == '-'))
+    return skip_blank(s);
+  return s;
+}
+
+/* Behind the parenthesis that belongs to the one here. */
+static const char *skip_group(const char *s)
+{
+  int depth = 0;
+  while (*s != '\0') {
+    const char *past = skip_quoted(s);
+    if (past != s) {
+      s = past;
+      continue;
+    }
+    depth += (*s == '(') - (*s == ')');
+    s++;
+    if (depth == 0)
+      break;
+  }
+  return s;
+}
+
+static const char *skip_space(const char *s)
+{
+  while (isspace((unsigned char)*s))
+    s++;
+  return s;
+}
+
+static size_t groups_of(const char *s)
+{
+  size_t n = 0;
+  for (s = skip_space(s); *s == '('; n++) {
+    s = skip_space(skip_group(s));
+    if (*s == ',')
+      s = skip_space(s + 1);
+  }
+  return n;
+}
+
+size_t mp_mysql_inserts(const char *sql)
+{
+  static const char *const begins[] = {"insert", "replace", NULL};
+  static const char *const values[] = {"values", "value", NULL};
+  static const char *const others[] = {"select", "with", "set", "table", "on", NULL};
+  const char *s = skip_blank(sql);
+  if (!begins_with_one(s, begins))
+    return 0;
+  while (*s != '\0') {
+    const char *past = skip_quoted(s);
+    if (past != s) {
+      s = past;
+    } else if (*s == '(') {
+      s = skip_group(s);
+    } else if (!isalpha((unsigned char)*s)) {
+      s++;
+    } else if (begins_with_one(s, values)) {
+      return groups_of(s + strcspn(s, "( \t\r\n"));
+    } else if (begins_with_one(s, others)) {
+      return 0;
+    } else {
+      while (isalnum((unsigned char)*s) || *s == '_' || *s == '$')
+        s++;
+    }
+  }
+  return 0;
+}

@@ -129,7 +129,7 @@ static bool take(mp_mysession *ses)
     if (task->on_cursor)
       mp_mytask_give_up(ses);
     else
-      mp_mytask_end(ses);
+      mp_myrow_find(ses);
     return false;
   }
 }

@@ -59,6 +59,7 @@ static void name_row(mp_pgtask *task, const PGresult *result)
     column += 9;
     column_len = (int)strcspn(column, ":\n");
   }
+  req->error.row = req->rows_before + line;
   message = mp_arena_printf(req->arena, "row %zu%s%.*s%s: %s", req->rows_before + line,
                             column_len > 0 ? ", column \"" : "", column_len, column,
                             column_len > 0 ? "\"" : "", req->error.message);
@@ -156,6 +157,7 @@ static bool put_value(mp_pgtask *task, buffer *b, const mp_value *value, mp_aren
       mp_error_set(&req->error, req->arena, why.kind, "row %zu, column %d: %s",
                    req->rows_before + row + 1, column + 1, why.message);
       req->error.sent = true;
+      req->error.row = req->rows_before + row + 1;
       return false;
     }
     put = put_text(b, param.data, (size_t)param.len);

@@ -134,6 +134,8 @@ static bool send_row(mp_pgsession *ses, mp_pgtask *task, size_t row, bool *broke
       mp_error why = req->error;
       task->failed = true;
       mp_error_set(&req->error, req->arena, why.kind, "parameter %d: %s", i + 1, why.message);
+      if (req->op == MP_OP_MANY)
+        req->error.row = req->rows_before + row + 1;
       return false;
     }
     values[i] = param.data;

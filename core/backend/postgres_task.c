@@ -29,6 +29,8 @@ void mp_pgtask_note_error(mp_pgtask *task, const PGresult *result)
     return;
   task->failed = true;
   mp_pgerror_result(result, task->req->sql, task->req->arena, &task->req->error);
+  if (task->req->op == MP_OP_MANY && task->phase == MP_PG_RUNNING)
+    task->req->error.row = task->req->rows_before + task->row_from + (size_t)task->command + 1;
 }
 
 void mp_pgtask_too_large(mp_pgsession *ses, mp_pgtask *task, const char *limit)

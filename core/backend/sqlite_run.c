@@ -277,8 +277,8 @@ static int run_text(mp_sqlite_engine *engine, const char *sql)
   return sqlite3_exec(engine->db, sql, NULL, NULL, NULL);
 }
 
-/* The rows of parameters one by one. An SQLite code; the job's error may be filled. */
-static int run_rows(mp_sqlite_engine *engine, mp_sqlite_job *job)
+/* The rows of parameters one by one. An SQLite code; the job's error may be filled. at: the row that failed, from 1. */
+static int run_rows(mp_sqlite_engine *engine, mp_sqlite_job *job, size_t *at)
 {
   const mp_request *req = job->req;
   sqlite3_stmt *stmt = job->statement->stmt;
@@ -286,6 +286,7 @@ static int run_rows(mp_sqlite_engine *engine, mp_sqlite_job *job)
   for (size_t row = 0; row < req->param_rows; row++) {
     if (atomic_load_explicit(&job->stop, memory_order_relaxed))
       return SQLITE_INTERRUPT;
+    *at = row + 1;
     if (!mp_sqlite_bind(stmt, req->params + row * (size_t)req->param_n, req->param_n, &job->arena,
                         &job->error))
       return SQLITE_ERROR;
@@ -301,6 +302,7 @@ static int run_rows(mp_sqlite_engine *engine, mp_sqlite_job *job)
     sqlite3_reset(stmt);
   }
   job->affected = affected;
+  *at = 0;
   return SQLITE_OK;
 }
 
@@ -314,13 +316,16 @@ static mp_sqlite_turn many(mp_sqlite_engine *engine, mp_sqlite_job *job)
     return turn;
   bool own = is_idle(engine) && !job->statement->readonly && job->req->param_rows > 1;
   int code = own ? run_text(engine, "BEGIN IMMEDIATE") : SQLITE_OK;
+  size_t at = 0;
   if (code == SQLITE_OK)
-    code = run_rows(engine, job);
+    code = run_rows(engine, job, &at);
   if (code == SQLITE_OK && own)
     code = run_text(engine, "COMMIT");
   if (code != SQLITE_OK) {
     bool was_own = own && !is_idle(engine);
     turn = fail(engine, job, code);
+    if (at > 0)
+      job->error.row = job->req->rows_before + at;
     if (was_own)
       run_text(engine, "ROLLBACK"); /* what it cannot undo the connection's end does */
     return turn;

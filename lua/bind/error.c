@@ -69,6 +69,10 @@ void lmp_push_error(lua_State *L, const mp_error *error)
     lua_pushinteger(L, error->position);
     lua_setfield(L, -2, "position");
   }
+  if (error->row != 0) {
+    lua_pushinteger(L, (lua_Integer)error->row);
+    lua_setfield(L, -2, "row");
+  }
   set_text(L, "sqlstate", error->sqlstate);
   set_text(L, "detail", error->detail);
   set_text(L, "hint", error->hint);

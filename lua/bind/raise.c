@@ -52,19 +52,36 @@ static void push_message(lua_State *L, const char *format, va_list args)
   va_end(again);
 }
 
-int lmp_raise(lua_State *L, mp_status kind, const char *format, ...)
+static void push_error(lua_State *L, mp_status kind, const char *format, va_list args)
 {
-  va_list args;
   luaL_checkstack(L, 8, "no room for an error");
   lua_rawgetp(L, LUA_REGISTRYINDEX, &maker_key);
   lua_pushstring(L, mp_status_name(kind));
-  va_start(args, format);
   push_message(L, format, args);
-  va_end(args);
   if (lua_isnil(L, -3))
     push_plain(L);
   else
     lua_call(L, 2, 1);
+}
+
+int lmp_raise(lua_State *L, mp_status kind, const char *format, ...)
+{
+  va_list args;
+  va_start(args, format);
+  push_error(L, kind, format, args);
+  va_end(args);
+  lua_error(L);
+  __builtin_unreachable();
+}
+
+int lmp_raise_row(lua_State *L, mp_status kind, lua_Integer row, const char *format, ...)
+{
+  va_list args;
+  va_start(args, format);
+  push_error(L, kind, format, args);
+  va_end(args);
+  lua_pushinteger(L, row);
+  lua_setfield(L, -2, "row");
   lua_error(L);
   __builtin_unreachable();
 }

@@ -13,6 +13,10 @@
 int lmp_raise(lua_State *L, mp_status kind, const char *format, ...)
     __attribute__((format(printf, 3, 4), noreturn));
 
+/* The same, with the number of the row that it is about. */
+int lmp_raise_row(lua_State *L, mp_status kind, lua_Integer row, const char *format, ...)
+    __attribute__((format(printf, 4, 5), noreturn));
+
 /* core.set_error_maker(fn) */
 int lmp_set_error_maker(lua_State *L);
 

@@ -300,13 +300,15 @@ static int run_rows(lua_State *L, mp_op what, bool turned)
   op = begin(L, what);
   apply(op->req, &o);
   op->req->access = MP_ACCESS_WRITE;
+  op->req->rows_before += from;
   values = mp_arena_zalloc(op->req->arena, rows * (size_t)n * sizeof *values + 1);
   if (values == NULL)
     return no_memory(L, op);
   status = read_rows(L, 3, from, rows, n, o.kinds, turned, op->req->arena, values, &at);
   if (status != MP_OK) {
-    lua_pushfstring(L, "row %d, %s", (int)(o.rows_before + at) + 1, lua_tostring(L, -1));
-    return refuse(L, op, status);
+    lmp_op_free(op);
+    return lmp_raise_row(L, status, (lua_Integer)(o.rows_before + from + at) + 1, "row %d, %s",
+                         (int)(o.rows_before + from + at) + 1, lua_tostring(L, -1));
   }
   if (turned && (values = as_arrays(op->req->arena, values, n, rows)) == NULL)
     return no_memory(L, op);

@@ -10,6 +10,7 @@ local errors = {}
 ---@field message string         names the thing, the value and the way out
 ---@field retryable false|"transaction"|"connect"|"statement"
 ---@field sent boolean           false: certainly nothing was executed
+---@field row integer?           of many rows (bulk_create, execute_many ...) the one that failed, from 1, where that is known
 ---@field traceback string       starts at the user's line
 ---@field cause any              the error behind this one
 ---@field suppressed any[]?      errors that were met while this one was on its way

@@ -98,6 +98,31 @@ static void who_begins_a_transaction_is_seen(void **state)
   CHECK(mp_mysql_begins, list);
 }
 
+static void the_rows_of_an_insert_are_counted(void **state)
+{
+  static const struct {
+    const char *sql;
+    size_t rows;
+  } list[] = {
+      {"insert into t (a, b) values (?, ?)", 1},
+      {"INSERT INTO `values` (`a`) VALUES(?)", 1},
+      {"insert into t values (?), (?), (f(?, (1)))", 3},
+      {"/* a */ replace t value (?) , (')(') # ,(\n", 2},
+      {"insert into t (a) values (?) on duplicate key update a = values(a), b = (1)", 1},
+      {"insert into t (a) values (?) returning (a)", 1},
+      {"insert into t (a) select ? on duplicate key update a = values(a)", 0},
+      {"insert into t set a = ?", 0},
+      {"insert into t () values", 0},
+      {"update t set a = ?", 0},
+      {"insert into t values ('it''s', \"(\", `x`), (-- )\n 2)", 2},
+      {"", 0},
+  };
+  (void)state;
+  for (size_t i = 0; i < sizeof list / sizeof *list; i++)
+    if (mp_mysql_inserts(list[i].sql) != list[i].rows)
+      fail_msg("%s: %zu", list[i].sql, mp_mysql_inserts(list[i].sql));
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -105,6 +130,7 @@ int main(void)
       cmocka_unit_test(a_read_is_known_by_its_first_word),
       cmocka_unit_test(a_change_is_known_by_its_first_word),
       cmocka_unit_test(who_begins_a_transaction_is_seen),
+      cmocka_unit_test(the_rows_of_an_insert_are_counted),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,9 +18,27 @@ statement.apart = nil
 -- Column names of a constraint become field names where entities are known (set by the entity floor).
 statement.explain_error = nil
 
+local NOT_OF_A_ROW = { "connection", "operation", "transaction", "resource" } -- whatever was written when they came
+
+-- Say which of many rows an error is of.
+local function name_row(err, row)
+  for _, family in ipairs(NOT_OF_A_ROW) do
+    if errors.is(err, family) then
+      err.row = nil
+      return
+    end
+  end
+  err.row = row
+  local rest = err.message:match("^row %d+(.*)")
+  err.message = ("row %d%s"):format(row, rest or ": " .. err.message)
+end
+
 local function fail(database, sql, problem)
   local err = errors.from_core(problem)
   err.sql = sql
+  if err.row then
+    name_row(err, err.row)
+  end
   if err.table == nil and (err.constraint or err.columns) then -- MariaDB does not tell it of its keys and columns
     err.table = sql:match "^INSERT INTO `([^`]+)`" or sql:match "^UPDATE `([^`]+)`"
   end
@@ -232,5 +250,6 @@ function statement.place(database, access, reads)
 end
 
 statement.fail = fail
+statement.name_row = name_row
 
 return statement

@@ -292,6 +292,7 @@ return common.dialect {
 
   generated_key = "bigint AUTO_INCREMENT PRIMARY KEY",
   same = " <=> ",
+  tells_row = true,
   tells_key = true,
 
   table_options = " ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin",

@@ -5,6 +5,7 @@ local building = require "moonpool.entity.building"
 local codec = require "moonpool.database.codec"
 local core = require "moonpool.core"
 local errors = require "moonpool.errors"
+local failing = require "moonpool.entity.failing"
 local inserting = require "moonpool.entity.inserting"
 local loading = require "moonpool.entity.loading"
 local object = require "moonpool.entity.object"
@@ -131,6 +132,21 @@ local function group_for(groups, omitted, width)
   return found
 end
 
+-- From the second group on the place of a row in its group is not that in the program's array.
+local function note_places(groups)
+  if groups[2] and not groups.apart then
+    groups.apart = true
+    for _, some in ipairs(groups) do
+      some.places = {}
+      for place = 1, some.n do
+        some.places[place] = place
+      end
+    end
+  elseif groups[2] then
+    groups[#groups].places = groups[#groups].places or {}
+  end
+end
+
 -- Fill groups and objects; at[1] is the row that is being read.
 local function read_rows(class, rows, wanted, groups, objects, at)
   local into = { n = 0, width = 0, params = {} } -- most rows belong where the one before did
@@ -141,11 +157,15 @@ local function read_rows(class, rows, wanted, groups, objects, at)
     if omitted ~= into.omitted then
       local params, width = into.params, last - before
       into = group_for(groups, omitted, width)
+      note_places(groups)
       for column = 1, width do
         into.params[into.n * width + column], params[before + column] = params[before + column], nil
       end
     end
     into.n = into.n + 1
+    if into.places then
+      into.places[into.n] = place
+    end
     if wanted then
       objects[place], into.objects[into.n] = one, one
     end
@@ -212,7 +232,7 @@ local function fit_arrays(class, database, some, names)
 end
 
 -- With keys: statements of many rows, whose keys come back in their order.
-local function insert_group(class, database, other, some, options, progress)
+local function insert_group(some, class, database, other, options, progress)
   local model, dialect = class.model, loading.dialect_of(database)
   local names, returned = validation.columns(class, some.omitted)
   local most = math.min(options.batch or 1000, row.max_rows(model, dialect, names))
@@ -222,21 +242,22 @@ local function insert_group(class, database, other, some, options, progress)
   local arrays = fit_arrays(class, database, some, names)
   local wanted = returned[1] and returned or nil
   local take = wanted and core.rows or core.take
+  local function write(first, last)
+    if arrays then
+      local st = row.insert_arrays(model, dialect, names, wanted)
+      return statement.many(database, nil, st.sql, some.params, some.width, last - first + 1, first - 1,
+        loading.options(database, st), "by_column", take, st.plan)
+    end
+    local st = row.insert(model, dialect, names, last - first + 1, wanted)
+    local params, n = slice(some, first, last)
+    return (statement.run(database, nil, st.sql, "write", params, n, loading.options(database, st), take, st.plan))
+  end
   for first = 1, #some.objects, most do
     local last = math.min(first + most - 1, #some.objects)
     for place = first, last do
       state.note(some.objects[place], database)
     end
-    local rows
-    if arrays then
-      local st = row.insert_arrays(model, dialect, names, wanted)
-      rows = statement.many(database, nil, st.sql, some.params, some.width, last - first + 1, first - 1,
-        loading.options(database, st), "by_column", take, st.plan)
-    else
-      local st = row.insert(model, dialect, names, last - first + 1, wanted)
-      local params, n = slice(some, first, last)
-      rows = statement.run(database, nil, st.sql, "write", params, n, loading.options(database, st), take, st.plan)
-    end
+    local rows = failing.write(database, dialect.tells_row, write, first, last)
     for place = first, last do
       written(class, some.objects[place], returned[1] and rows[place - first + 1], returned, other)
     end
@@ -245,7 +266,7 @@ local function insert_group(class, database, other, some, options, progress)
 end
 
 -- Which rows met a conflict is known only one by one.
-local function upsert_group(class, database, other, some, conflict, progress)
+local function upsert_group(some, class, database, other, conflict, progress)
   local names, returned = validation.columns(class, some.omitted)
   local model = class.model
   local back = {}
@@ -260,11 +281,13 @@ local function upsert_group(class, database, other, some, conflict, progress)
   local st = row.upsert(model, loading.dialect_of(database), names, 1, conflict.conflict, conflict.update, back)
   for place, one in ipairs(some.objects) do
     state.note(one, database)
+    some.at = place
     local made = statement.run(database, nil, st.sql, "write", slice(some, place, place), some.width,
       loading.options(database, st), core.rows, st.plan)[1]
     if made and made[back[1]] ~= nil then -- a part of the key, which is never NULL
       written(class, one, made, back, other)
     end
+    some.at = nil
     progress(1)
   end
 end
@@ -279,7 +302,7 @@ local function count_upserts(database, some, conflict, ignored)
 end
 
 -- Without keys: arrays, or one statement that is run for each row (a conflict between two of the rows is one as well).
-local function many(class, database, some, conflict, options, progress)
+local function many(some, class, database, conflict, options, progress)
   local names = validation.columns(class, some.omitted)
   local model, dialect = class.model, loading.dialect_of(database)
   local st, way
@@ -294,11 +317,18 @@ local function many(class, database, some, conflict, options, progress)
   if ignored then
     statement.run(database, nil, ignored.forget, "read", {}, 0, { own = true }, core.arrays)
   end
+  local function write(first, last)
+    return statement.many(database, nil, st.sql, some.params, some.width, last - first + 1, first - 1,
+      loading.options(database, st), way)
+  end
   local affected, batch = 0, options.batch or 1000
   for from = 0, some.n - 1, batch do
     local rows = math.min(batch, some.n - from)
-    affected = affected + statement.many(database, nil, st.sql, some.params, some.width, rows, from,
-      loading.options(database, st), way)
+    if way then
+      affected = affected + failing.write(database, false, write, from + 1, from + rows)
+    else -- the rows are run one by one, or counted by the core
+      affected = affected + write(from + 1, from + rows)
+    end
     progress(rows)
   end
   return ignored and count_upserts(database, some, conflict, ignored) or affected
@@ -321,7 +351,7 @@ end
 ---@param rows table[] tables of values, or objects that are not saved
 ---@param options {batch: integer?, on_conflict: string?, conflict: string[]?, update: string[]?, on_progress: function?, returning: boolean?}?
 ---@return table[]|integer objects with their keys, in order; with returning = false the number of rows
---- Raises validation (err.row is the place), integrity and the other errors of a statement.
+--- Raises validation, integrity, data (err.row is the place of the row) and the other errors of a statement.
 function bulk.create(q, rows, options)
   options = options or {}
   check("bulk_create", options, CREATE)
@@ -343,11 +373,11 @@ function bulk.create(q, rows, options)
     transaction.within(database, function()
       for _, some in ipairs(groups) do
         if options.returning == false then
-          count = count + many(class, database, some, conflict, options, progress)
+          count = count + failing.name(some, many, class, database, conflict, options, progress)
         elseif conflict then
-          upsert_group(class, database, other, some, conflict, progress)
+          failing.name(some, upsert_group, class, database, other, conflict, progress)
         else
-          insert_group(class, database, other, some, options, progress)
+          failing.name(some, insert_group, class, database, other, options, progress)
         end
         inserting.follow_key(class, database, validation.columns(class, some.omitted), some.params, some.n)
       end
