@@ -111,6 +111,9 @@ end
 --- Raises validation, unknown_field, integrity and the other errors of a statement.
 function methods:create(values)
   local class, database, other = place_of(self)
+  if self.extra and self.extra.tries then
+    return inserting.try(class, values, database, other)
+  end
   return inserting.create(class, values, database, other)
 end
 
@@ -122,10 +125,13 @@ function methods:build(values)
   return building.build(class, values, true)
 end
 
+-- The values of a new row: those that say which row is meant, but for lookups, and more.
 local function merged(match, more)
   local all = {}
   for name, value in pairs(match) do
-    all[name] = value
+    if type(name) ~= "string" or not name:find("__", 1, true) then
+      all[name] = value
+    end
   end
   for name, value in pairs(more or {}) do
     all[name] = value
@@ -141,34 +147,55 @@ local function check_match(name, match, more)
   end
 end
 
--- Another task may create the row between our look and our insert: then it is there.
+-- The row that was in the way of ours. It is locked where there is a transaction: of one that began before the row was
+-- there, only that sees it.
+local function get_other(q, match, inside)
+  return (inside and q:for_update() or q):get(match)
+end
+
+-- The same query set, whose create gives nil where a unique column has the value already.
+local function trying(q)
+  local extra = { tries = true }
+  for name, value in pairs(q.extra or {}) do
+    extra[name] = value
+  end
+  return query.with(q, extra)
+end
+
+-- Another task may create the row between our look and our insert: then it is there. In a transaction the insert must not
+-- fail for that: on some servers it would be over.
 local function find_or_create(q, match, values)
   local found = q:get(match)
   if found then
     return found, false
   end
+  local all = merged(match, values)
   local _, database = place_of(q)
-  local frame = transaction.current(database) and transaction.begin(database)
-  if frame then
-    frame.block = true
-  end
-  local ok, result = pcall(q.create, q, merged(match, values))
-  if ok then
-    if frame then
-      transaction.commit(frame)
-    end
-    return result, true
-  end
-  if frame then
-    transaction.rollback(frame)
-  end
-  if errors.is_error(result) and result.kind == "unique" then
-    found = q:get(match)
-    if found then
-      return found, false
+  local inside = transaction.current(database) ~= nil
+  local problem
+  if inside then
+    found = trying(q):create(all)
+  else
+    local ok, result = pcall(q.create, q, all)
+    if ok then
+      found = result
+    elseif errors.is_error(result) and result.kind == "unique" then
+      problem = result
+    else
+      return error(result, 0)
     end
   end
-  return error(result, 0)
+  if found then
+    return found, true
+  end
+  found = get_other(q, match, inside)
+  if found then
+    return found, false
+  elseif problem then
+    return error(problem, 0)
+  end
+  -- another unique column has the value: the server says which
+  return q:create(all), true
 end
 
 --- The object that matches, or a new one.

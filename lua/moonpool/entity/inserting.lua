@@ -75,6 +75,51 @@ local function not_written(class)
     .. " skipped the row")
 end
 
+-- An insert that leaves a row alone which is there already: what comes back is the key, or nothing.
+local function ignoring_entry(class, dialect, omitted)
+  local inserts = inserts_of(class, dialect)
+  local key = "ignoring " .. omitted
+  local entry = inserts[key]
+  if entry == nil then
+    local names, returned = validation.columns(class, omitted)
+    if returned[1] == nil then
+      for place, field in ipairs(class.model.key) do
+        returned[place] = field.attribute
+      end
+    end
+    entry = { returned = returned, names = names }
+    entry.st = row.upsert(class.model, dialect, names, 1, {}, {}, returned)
+    inserts[key] = entry
+  end
+  return entry
+end
+
+local function finish(self, class, database, other)
+  state.written(self, class.meta.plan, state.new_batch(class, other))
+  hooks.run(class, self, "after_insert")
+  return self
+end
+
+-- Insert, unless a unique column has the value already: then nil.
+local function try_values(self, class, database, other, params, n, omitted)
+  local dialect = loading.dialect_of(database)
+  local entry = ignoring_entry(class, dialect, omitted)
+  local st = entry.st
+  state.note(self, database)
+  if dialect.ignored then
+    run(database, nil, dialect.ignored.forget, "read", {}, 0, { own = true }, core.arrays)
+  end
+  local made = run(database, nil, st.sql, "write", params, n, loading.options(database, st), core.rows, st.plan)[1]
+  if made == nil or made[entry.returned[1]] == nil then
+    return nil
+  end
+  for _, attribute in ipairs(entry.returned) do
+    rawset(self, attribute, made[attribute])
+  end
+  inserting.follow_key(class, database, entry.names, params, 1)
+  return finish(self, class, database, other)
+end
+
 local function insert_values(self, class, database, other, params, n, omitted)
   local entry = insert_entry(class, loading.dialect_of(database), omitted)
   local st = entry.st
@@ -100,9 +145,7 @@ local function insert_values(self, class, database, other, params, n, omitted)
   if entry.gives_key then
     inserting.follow_key(class, database, entry.gives_key, params, 1)
   end
-  state.written(self, class.meta.plan, state.new_batch(class, other))
-  hooks.run(class, self, "after_insert")
-  return self
+  return finish(self, class, database, other)
 end
 
 --- Insert a new object.
@@ -127,6 +170,17 @@ function inserting.create(class, values, database, other)
     return inserting.insert(building.build(class, values, false), class, database, other)
   end
   return insert_values(setmetatable(self, class.meta), class, database, other, params, n, omitted)
+end
+
+--- The same inside a transaction, which does not fail where a unique column has the value already: then there is no object.
+---@return table?
+--- Raises like insert, but not unique.
+function inserting.try(class, values, database, other)
+  local self = building.build(class, values, false)
+  state.write_next(self)
+  hooks.run(class, self, "before_insert")
+  validation.settle_relations(self, class)
+  return try_values(self, class, database, other, validation.values(self, class, {}, 0))
 end
 
 return inserting

@@ -275,7 +275,9 @@ function methods:create(values)
   local _, database = place_of(self)
   return transaction.within(database, function()
     local one = create(self, values)
-    self:add(one)
+    if one then -- get_or_create may find it there
+      self:add(one)
+    end
     return one
   end)
 end
