@@ -8,6 +8,7 @@
 
 #include "postgres_error.h"
 #include "postgres_hosts.h"
+#include "postgres_shake.h"
 #include "postgres_tls.h"
 
 #include <assert.h>
@@ -49,6 +50,8 @@ struct mp_pgdial {
   const char **addresses; /* NULL: the host is a unix socket */
   int address_n, tried_n; /* of this host */
   PGconn *conn;
+  mp_pgshake *shake; /* has the connection meanwhile */
+  bool reads_ca;     /* there is a file of certificates to be read */
   PostgresPollingStatusType awaits;
   uint64_t end_ns, attempt_end_ns; /* 0: none */
   mp_error failure;
@@ -92,12 +95,19 @@ static bool is_final(mp_status kind)
   return kind != MP_E_CONNECT_FAILED && kind != MP_E_SERVER_LIMIT && kind != MP_E_PROTOCOL;
 }
 
-/* An attempt came to nothing: on to the next, or that was it. */
-static void refused(mp_pgdial *dial, const mp_error *one)
+static void leave_attempt(mp_pgdial *dial)
 {
+  mp_pgshake_free(dial->shake);
+  dial->shake = NULL;
   if (dial->conn != NULL)
     PQfinish(dial->conn);
   dial->conn = NULL;
+}
+
+/* An attempt came to nothing: on to the next, or that was it. */
+static void refused(mp_pgdial *dial, const mp_error *one)
+{
+  leave_attempt(dial);
   add_failure(dial, one);
   dial->stage = is_final(one->kind) ? OVER : NEXT_ADDRESS;
 }
@@ -230,6 +240,7 @@ static void begin_attempt(mp_pgdial *dial, const char *address)
          name_of(dial));
     return;
   }
+  dial->reads_ca = tls.ca != NULL && strcmp(tls.ca, MP_PGTLS_NO_FILE) != 0;
   has_options = startup_options(dial, &options);
   add(&p, "host", dial->host->name);
   add(&p, "hostaddr", address);
@@ -285,10 +296,36 @@ static void attempt_succeeded(mp_pgdial *dial)
          wrong, is);
 }
 
+static void poll_socket(mp_pgdial *dial)
+{
+  if (!dial->reads_ca || !mp_pgshake_is_next(dial->conn)) {
+    dial->awaits = PQconnectPoll(dial->conn);
+    return;
+  }
+  dial->shake = mp_pgshake_start(dial->conn, dial->waker);
+  if (dial->shake == NULL)
+    fail(dial, MP_E_CONNECT_FAILED, "no thread to read the certificates on");
+  else
+    dial->conn = NULL;
+}
+
+static void poll_shake(mp_pgdial *dial)
+{
+  if (!mp_pgshake_done(dial->shake))
+    return;
+  dial->conn = mp_pgshake_take(dial->shake, &dial->awaits);
+  mp_pgshake_free(dial->shake);
+  dial->shake = NULL;
+}
+
 static void poll_attempt(mp_pgdial *dial, unsigned events)
 {
-  if ((events & (MP_READABLE | MP_WRITABLE)) != 0)
-    dial->awaits = PQconnectPoll(dial->conn);
+  if (dial->shake != NULL)
+    poll_shake(dial);
+  else if ((events & (MP_READABLE | MP_WRITABLE)) != 0)
+    poll_socket(dial);
+  if (dial->stage != CONNECTING)
+    return;
   if (dial->awaits == PGRES_POLLING_OK) {
     attempt_succeeded(dial);
   } else if (dial->awaits == PGRES_POLLING_FAILED) {
@@ -433,9 +470,9 @@ mp_dialstate mp_pgdial_step(mp_pgdial *dial, unsigned events, mp_wants *wants, m
     }
   }
   if (waits) {
-    wants->work = dial->stage == RESOLVING;
+    wants->work = dial->stage == RESOLVING || dial->shake != NULL;
     wants->timer_ns = dial->attempt_end_ns;
-    if (dial->stage == CONNECTING) {
+    if (dial->conn != NULL) {
       wants->fd = PQsocket(dial->conn);
       wants->fd_changed = true; /* the same number may be another socket */
       wants->read = dial->awaits == PGRES_POLLING_READING;
@@ -462,8 +499,7 @@ void mp_pgdial_free(mp_pgdial *dial)
   if (dial == NULL)
     return;
   wipe_password(dial);
-  if (dial->conn != NULL)
-    PQfinish(dial->conn);
+  leave_attempt(dial);
   mp_pglookup_free(dial->lookup);
   PQconninfoFree(dial->defaults);
   mp_arena_free(dial->arena);

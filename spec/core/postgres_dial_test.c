@@ -4,8 +4,11 @@
 #include "postgres_server.h"
 
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <semaphore.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* ---- names: the test's own, so that nothing depends on the resolver's tables ---- */
 
@@ -491,6 +494,65 @@ static void a_real_server_is_reached_by_tls(void **state)
   caller_end(&c);
 }
 
+/* A dial that reads the certificates of a pipe, in which nobody has written anything yet. */
+static void dial_until_it_reads(caller *c, const char *ca)
+{
+  mp_wants wants;
+  const char *password = caller_from(c, "MOONPOOL_TEST_POSTGRES_TLS");
+  assert_int_equal(mkfifo(ca, 0600), 0);
+  caller_option(c, "tls_ca", ca);
+  c->dial = mp_pgdial_new(&c->config, password, &c->waker);
+  assert_int_equal(mp_pgdial_step(c->dial, 0, &wants, &c->error), MP_DIAL_TRYING);
+  while (!wants.work)
+    assert_int_equal(caller_turn(c, &wants), MP_DIAL_TRYING);
+  assert_int_equal(wants.fd, -1);
+}
+
+static void certificates_are_read_while_the_loop_goes_on(void **state)
+{
+  caller c;
+  mp_wants wants;
+  char from[512], ca[64], text[8192];
+  int in, out;
+  ssize_t n;
+  (void)state;
+  snprintf(ca, sizeof ca, "/tmp/moonpool-ca-%d", (int)getpid());
+  dial_until_it_reads(&c, ca);
+  assert_int_equal(mp_pgdial_step(c.dial, MP_TIMER, &wants, &c.error), MP_DIAL_TRYING);
+  assert_true(wants.work);
+  snprintf(from, sizeof from, "%s/ca.crt", getenv("MOONPOOL_TEST_CERTS"));
+  in = open(from, O_RDONLY);
+  n = read(in, text, sizeof text);
+  assert_true(n > 0 && (size_t)n < sizeof text);
+  out = open(ca, O_WRONLY); /* when the thread has opened it, too */
+  assert_int_equal(write(out, text, (size_t)n), n);
+  close(out);
+  close(in);
+  unlink(ca);
+  mp_dialstate said_last;
+  while ((said_last = caller_turn(&c, &wants)) == MP_DIAL_TRYING)
+    ;
+  if (said_last != MP_DIAL_DONE)
+    fail_msg("%s", c.error.message);
+  c.conn = mp_pgdial_take(c.dial);
+  assert_int_equal(PQsslInUse(c.conn), 1);
+  caller_end(&c);
+}
+
+static void a_dial_may_be_dropped_while_certificates_are_read(void **state)
+{
+  caller c;
+  char ca[64];
+  int out;
+  (void)state;
+  snprintf(ca, sizeof ca, "/tmp/moonpool-ca-%d", (int)getpid());
+  dial_until_it_reads(&c, ca);
+  caller_end(&c);
+  out = open(ca, O_WRONLY);
+  unlink(ca);
+  close(out); /* the thread finds nothing in it, closes the connection and ends */
+}
+
 static void a_real_server_refuses_a_password_and_a_database(void **state)
 {
   caller c;
@@ -547,6 +609,8 @@ int main(void)
       cmocka_unit_test(wrong_options_are_refused_by_name),
       cmocka_unit_test(a_real_server_is_reached_by_its_socket),
       cmocka_unit_test(a_real_server_is_reached_by_tls),
+      cmocka_unit_test(certificates_are_read_while_the_loop_goes_on),
+      cmocka_unit_test(a_dial_may_be_dropped_while_certificates_are_read),
       cmocka_unit_test(a_real_server_refuses_a_password_and_a_database),
       cmocka_unit_test(a_session_that_only_reads_is_passed_over),
   };
