@@ -121,6 +121,24 @@ static bool set_sql(mp_request *req, const char *sql)
   return req->sql != NULL;
 }
 
+bool mp_lease_loss_untold(const mp_lease *lease)
+{
+  return !lease->over && !lease->loss_told && lease->hold.state == MP_HOLD_OVER &&
+         lease->hold.error.kind == MP_E_CONNECTION_LOST;
+}
+
+/* The connection was lost while nothing ran on it: who comes next hears of that, once. */
+static bool tell_loss(mp_lease *lease, mp_request *req)
+{
+  if (!mp_lease_loss_untold(lease))
+    return false;
+  lease->loss_told = true;
+  mp_error_copy(&req->error, req->arena, &lease->hold.error);
+  req->error.sent = false;
+  drop(lease, req);
+  return true;
+}
+
 static void send_tx(mp_lease *lease, mp_request *req)
 {
   const mp_config *config;
@@ -128,6 +146,8 @@ static void send_tx(mp_lease *lease, mp_request *req)
   bool writes = options == NULL || !options->read_only, sent_by_backend;
   char sql[MP_TX_SQL_MAX];
   mp_status kind = mp_tx_step(&lease->tx, req->tx_op, options, sql, &sent_by_backend);
+  if (kind == MP_E_CONNECTION_LOST && tell_loss(lease, req))
+    return;
   if (kind != MP_OK) {
     explain(lease, req, kind);
     drop(lease, req);
@@ -139,7 +159,8 @@ static void send_tx(mp_lease *lease, mp_request *req)
     return;
   }
   if (lease->hold.state != MP_HOLD_HELD) {
-    refuse(lease, req, MP_E_STALE_HANDLE, "the connection is gone");
+    if (!tell_loss(lease, req))
+      refuse(lease, req, MP_E_STALE_HANDLE, "the connection is gone");
     return;
   }
   config = mp_pool_config(lease->hold.pool);
@@ -170,20 +191,6 @@ static bool stream_in_the_way(const mp_lease *lease)
     if (!mp_container_of(node, mp_request, holder_node)->cursor)
       return true;
   return false;
-}
-
-/* The connection of a transaction was lost while nothing ran on it: who comes next hears of that, once. */
-static bool tell_loss(mp_lease *lease, mp_request *req)
-{
-  const mp_hold *hold = &lease->hold;
-  if (lease->loss_told || hold->state != MP_HOLD_OVER || hold->error.kind != MP_E_CONNECTION_LOST ||
-      lease->tx.state == MP_TXS_NONE)
-    return false;
-  lease->loss_told = true;
-  mp_error_copy(&req->error, req->arena, &hold->error);
-  req->error.sent = false;
-  drop(lease, req);
-  return true;
 }
 
 static void send_statement(mp_lease *lease, mp_request *req)

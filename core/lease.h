@@ -68,6 +68,10 @@ void mp_lease_taint(mp_lease *lease);
 /* Release it and close the connection, whatever its state (a failed on_connect). */
 void mp_lease_destroy(mp_lease *lease);
 
+/* The connection was lost while nothing ran on it, and nobody has heard of that: the next request does (connection_lost),
+** those behind it are answered stale_handle. */
+bool mp_lease_loss_untold(const mp_lease *lease);
+
 /* Nothing refers to the lease any more: released, and every request it was given has ended. Then it may be freed; true
 ** from mp_lease_release on, or from the on_done of its last request on. */
 bool mp_lease_gone(const mp_lease *lease);

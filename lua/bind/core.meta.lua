@@ -119,6 +119,8 @@ function lease:taint() end
 function lease:state() end
 ---@return boolean  released, lost or refused
 function lease:over() end
+---@return boolean  lost while nothing ran on it: the next statement says so, those behind it are answered stale_handle
+function lease:loss_untold() end
 --- isolation: "read committed" "repeatable read" "serializable" or nil.
 ---@return op
 function lease:begin(isolation, read_only, deferrable) end

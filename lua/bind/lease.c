@@ -135,6 +135,14 @@ static int lease_over(lua_State *L)
   return 1;
 }
 
+static int lease_loss_untold(lua_State *L)
+{
+  lmp_lease *lease = *(lmp_lease **)luaL_checkudata(L, 1, LMP_LEASE_TYPE);
+  lua_pushboolean(L, lease != NULL && lease->pool->pool != NULL &&
+                         mp_lease_loss_untold(&lease->lease));
+  return 1;
+}
+
 static int lease_state(lua_State *L)
 {
   static const char *const names[] = {
@@ -230,6 +238,7 @@ void lmp_open_leases(lua_State *L, int hub)
                                      {"adopt", lease_adopt},
                                      {"taint", lease_taint},
                                      {"over", lease_over},
+                                     {"loss_untold", lease_loss_untold},
                                      {"state", lease_state},
                                      {"begin", lease_begin},
                                      {"commit", lease_commit},

@@ -192,9 +192,41 @@ describe("a pool on PostgreSQL", function()
       conn:fetch_val("select 1")
       terminate()
       until_equal(0, function() return db:pool_stats().busy end)
-      local err = raises("stale_handle", conn.fetch_val, conn, "select 1")
+      local err = raises("connection_lost", conn.fetch_val, conn, "select 1")
+      assert.is_false(err.sent)
+      err = raises("stale_handle", conn.fetch_val, conn, "select 1")
       assert.truthy(err.message:find("lost", 1, true), err.message)
       conn:close()
+      assert.equal(1, db:fetch_val("select 1"))
+    end)
+
+    it("tells a pinned connection whatever it is asked next, once", function()
+      open{ pool = { max = 1 } }
+      local calls = {
+        begin = function(conn) conn:begin() end,
+        stream = function(conn)
+          for _ in conn:stream "select 1" do
+            error "a row"
+          end
+        end,
+        statement = function(_, statement) statement:fetch_val(1) end,
+        many = function(conn) conn:execute_many("select ?::int", { { 1 }, { 2 } }) end,
+        commit = function(conn) conn:commit() end,
+      }
+      for what, call in pairs(calls) do
+        local conn = db:connect()
+        local statement = conn:prepare "select ?::int"
+        if what == "commit" then
+          conn:begin()
+          conn:fetch_val "select 1"
+        end
+        terminate()
+        until_equal(0, function() return db:pool_stats().busy end)
+        local err = raises("connection_lost", call, conn, statement)
+        assert.is_false(err.sent, what)
+        raises("stale_handle", call, conn, statement)
+        conn:close()
+      end
       assert.equal(1, db:fetch_val("select 1"))
     end)
 

@@ -30,7 +30,7 @@ function Watch:abandon()
 end
 
 local function check(self)
-  if self.closed or self.lease:over() then
+  if self.closed or self.lease:over() and not self.lease:loss_untold() then
     return errors.raise("stale_handle", "the connection was closed" .. (self.closed and "" or " or lost")
       .. ": open another one with db:connect()")
   end
