@@ -28,6 +28,7 @@ mp.health, mp.close_all = registry.health, registry.close_all
 
 -- entities and queries
 mp.entity, mp.field = entity.declare, field.types
+mp.prefetch = entity.prefetch
 mp.Q, mp.all, mp.any, mp.no = tree.Q, tree.all, tree.any, tree.no
 mp.F, mp.fn, mp.value, mp.outer = tree.F, tree.fn, tree.value, tree.outer
 mp.case, mp.cast, mp.exists = tree.case, tree.cast, tree.exists
@@ -54,7 +55,7 @@ mp.is = errors.is
 
 -- Of the contract, but not built yet: each says so when it is called.
 local LATER = {
-  "prefetch", "attach", "schema", "env", "on_shutdown", "progress",
+  "attach", "schema", "env", "on_shutdown", "progress",
 }
 for _, name in ipairs(LATER) do
   mp[name] = function()

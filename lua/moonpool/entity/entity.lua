@@ -9,6 +9,7 @@ local field = require "moonpool.field"
 local loading = require "moonpool.entity.loading"
 local model_of = require "moonpool.resolve.model"
 local object = require "moonpool.entity.object"
+local prefetch = require "moonpool.entity.prefetch"
 local query_set = require "moonpool.entity.query"
 local raw = require "moonpool.entity.raw"
 local relation = require "moonpool.entity.relation"
@@ -19,6 +20,7 @@ local statement = require "moonpool.database.statement"
 local tree = require "moonpool.tree"
 local vocabulary = require "moonpool.vocabulary"
 
+require "moonpool.entity.answers"
 require "moonpool.entity.changing"
 require "moonpool.entity.inspecting"
 require "moonpool.entity.methods"
@@ -29,6 +31,8 @@ require "moonpool.entity.reading"
 local entity = {}
 
 relation.loading = loading
+
+entity.prefetch = prefetch.narrowed
 
 -- ---- the methods of entities: those of query sets, and their own ----
 

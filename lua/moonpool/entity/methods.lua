@@ -1,11 +1,13 @@
 -- What every object answers to: save, delete, refresh, is_dirty, dirty_fields, to_table.
 
 local deleting = require "moonpool.entity.deleting"
+local core = require "moonpool.core"
 local errors = require "moonpool.errors"
 local inserting = require "moonpool.entity.inserting"
 local loading = require "moonpool.entity.loading"
 local object = require "moonpool.entity.object"
 local rereading = require "moonpool.entity.rereading"
+local relation = require "moonpool.entity.relation"
 local state = require "moonpool.entity.state"
 local updating = require "moonpool.entity.updating"
 local vocabulary = require "moonpool.vocabulary"
@@ -111,7 +113,9 @@ local function set_of(class, names)
   local set = {}
   for _, name in ipairs(names) do
     local field = class.model.by_name[name]
-    set[field and field.attribute or name] = true
+    for _, column in ipairs(field and field:locals() or {}) do
+      set[column.attribute] = true
+    end
     if field == nil and class.model.inverses[name] == nil then
       class.model:field(name) -- raises, with the nearest name
     end
@@ -119,8 +123,51 @@ local function set_of(class, names)
   return set
 end
 
+-- The relations of `with` as a tree: { name, with = names behind it }.
+local function with_of(class, names)
+  local list, by_name = {}, {}
+  for _, path in ipairs(names) do
+    if type(path) ~= "string" then
+      return errors.raise("bad_argument", "to_table: with is an array of names of relations")
+    end
+    local name, rest = path:match "^(.-)__(.*)$"
+    name = name or path
+    if not relation.link(class.model, name) then
+      class.model:field(name) -- raises, with the nearest name
+      return errors.raise("bad_argument", "to_table: " .. name .. " is no relation")
+    end
+    local one = by_name[name]
+    if one == nil then
+      one = { name = name, with = {} }
+      by_name[name], list[#list + 1] = one, one
+    end
+    one.with[#one.with + 1] = rest
+  end
+  return list
+end
+
+-- What is loaded of a relation, as plain tables; nothing is asked for.
+local function related_table(self, one)
+  local link = relation.link(getmetatable(self).class.model, one.name)
+  local inside = one.with[1] and { with = one.with } or nil
+  if link.one then
+    local other = relation.known(self, link)
+    return other and other:to_table(inside)
+  end
+  local rows = state.rows(self, one.name)
+  if rows == nil then
+    return nil
+  end
+  local list = core.array{}
+  for place, other in ipairs(rows) do
+    list[place] = other:to_table(inside)
+  end
+  return list
+end
+
 --- A plain table of what is loaded.
----@param options {exclude: string[]?, only: string[]?, with: string[]?}? with: relations that are loaded
+---@param options {exclude: string[]?, only: string[]?, with: string[]?}? with: relations, of which what is loaded
+--- is given, to many as arrays; "books__tags" goes on
 ---@return table
 --- Raises unknown_field, unknown_option.
 function methods:to_table(options)
@@ -138,17 +185,8 @@ function methods:to_table(options)
       plain[name] = rawget(self, name)
     end
   end
-  for _, name in ipairs(options.with or {}) do
-    local field = class.model.relations[name]
-    if field then
-      local other = state.related(self, name)
-      plain[name] = other and other:to_table() or nil
-    elseif class.model.inverses[name] then
-      return errors.raise("unsupported", "to_table: " .. name .. " is a set, and sets are not prefetched yet")
-    else
-      class.model:field(name)
-      return errors.raise("bad_argument", "to_table: " .. name .. " is no relation")
-    end
+  for _, one in ipairs(with_of(class, options.with or {})) do
+    plain[one.name] = related_table(self, one)
   end
   return plain
 end

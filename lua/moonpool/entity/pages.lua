@@ -20,7 +20,11 @@ end
 local function fetch(q)
   local class, database, other = place_of(q)
   local st = compile.select(q, loading.dialect_of(database))
-  return loading.all(class, database, other, st, st:bind(q))
+  local rows, places = loading.all(class, database, other, st, st:bind(q))
+  if q.extra and q.extra.prefetch then
+    loading.prefetch(q, rows)
+  end
+  return rows, places
 end
 
 local function check_size(name, size)

@@ -70,11 +70,6 @@ function methods:using(name)
   return query.with(self, extra)
 end
 
-function methods.prefetch()
-  return errors.raise("unsupported",
-    "prefetch is not built yet: relations to one row are loaded for all objects of a result at once")
-end
-
 function methods.export()
   return errors.raise("unsupported", "export is not built yet: go through the rows with :iter()")
 end

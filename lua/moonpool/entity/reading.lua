@@ -41,7 +41,11 @@ end
 local function fetch(q)
   local class, database, other = place_of(q)
   local st = compile.select(q, loading.dialect_of(database))
-  return (loading.all(class, database, other, st, st:bind(q)))
+  local rows = loading.all(class, database, other, st, st:bind(q))
+  if q.extra and q.extra.prefetch then
+    loading.prefetch(q, rows)
+  end
+  return rows
 end
 
 --- All rows as an array.
@@ -94,7 +98,8 @@ function methods:get(key, ...)
   local model = self.model
   if #model.key ~= 1 and not object.is(key) then
     return bad(model.name .. " has a key of several columns: get{ ... } with each of them")
-  elseif #model.key == 1 and self.shape == model.root and not self.top and not self.skip then
+  elseif #model.key == 1 and self.shape == model.root and not self.top and not self.skip
+    and not (self.extra and self.extra.prefetch) then
     return get_by_key(self, key)
   end
   return one_of(self, fetch(at_most(self:filter{ pk = key }, 2)))

@@ -139,18 +139,24 @@ local function take_known(link, database, keys, found)
   return left
 end
 
--- Objects by their key in `match`; keys: as filters take them.
-local function load(link, database, other, keys)
+--- Objects by their key in `match`.
+---@param keys any[] as filters take them
+---@param from table? a query set of the rows that are wanted; all if not given
+---@return table<any, table>
+function relation.load(link, database, other, keys, from)
   local found, match = {}, link.match
-  keys = take_known(link, database, keys, found)
+  if from == nil then
+    keys = take_known(link, database, keys, found)
+    from = query.methods.order_by(link.model.class.root)
+  end
   local dialect = relation.loading.dialect_of(database)
   for first = 1, #keys, MOST do
     local some = {}
     for place = first, math.min(first + MOST - 1, #keys) do
       some[#some + 1] = keys[place]
     end
-    local q = query.methods.filter(link.model.class.root, { [link.text] = some })
-    local st = compile.select(query.methods.order_by(q), dialect)
+    local q = query.methods.filter(from, { [link.text] = some })
+    local st = compile.select(q, dialect)
     for _, one in ipairs(relation.loading.objects(link.model.class, database, other, st, st:bind(q))) do
       found[key_of(one, match)] = one
     end
@@ -209,6 +215,13 @@ local function known_of(object, link, key)
   return known
 end
 
+--- The object that a relation to one is known to lead to.
+---@return table?
+function relation.known(object, link)
+  local key = key_of(object, link.own)
+  return key ~= nil and known_of(object, link, key) or nil
+end
+
 -- Load for all objects of the batch. A second task that touches the same relation meanwhile waits for the first one's
 -- answer, unless one of them reads in a transaction, which may show it other rows.
 local function load_shared(object, link)
@@ -230,7 +243,7 @@ local function load_shared(object, link)
   end
   local ok, err = pcall(function()
     local objects, keys = missing(object, link)
-    relation.settle(objects, link, load(link, database, other, keys))
+    relation.settle(objects, link, relation.load(link, database, other, keys))
   end)
   if flight then
     batch.flights[link.name] = nil

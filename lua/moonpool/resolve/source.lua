@@ -85,6 +85,17 @@ function source.follow(from, step)
   return joined
 end
 
+--- The table between, joined to the rows of the far side, which then come once for each pair.
+---@param to table  source
+---@param inverse table  with `over`
+function source.between(to, inverse)
+  local scope = to.scope
+  local joined = add(scope, inverse.model, inverse.model.table, false)
+  joined.from, joined.on = to, relations.pairs(inverse.over, true)
+  scope.joins[#scope.joins + 1] = joined
+  return joined
+end
+
 --- A scope for the rows of a relation to many, tied to the row of `from`: tie.on pairs a column of the scope's own table
 --- with one of from.
 ---@param from table  source

@@ -54,9 +54,12 @@ local function plan_of(select, shape)
     plan.parts[place] = part
     first = last + 1
   end
-  if shape.place then plan.parts[#plan.parts + 1] = { first = first, n = #columns - first + 1 } end
+  if first <= #columns then plan.parts[#plan.parts + 1] = { first = first, n = #columns - first + 1 } end
   return plan
 end
+
+--- The plan of a SELECT of objects. Columns behind those of the shape are a last part: an array in each row.
+compile.plan = plan_of
 
 local function compile_select(q, dialect)
   if q.shape.lock then lock.check(q.shape) end

@@ -170,6 +170,12 @@ function visit.call(w, node)
   w:say(spelled or node.name):say("("):list(node.arguments, "alone"):say(")"):over(node.over)
 end
 
+-- The place of a row among those with the same values in `partition`.
+function visit.row_number(w, node)
+  w:say("row_number() OVER (PARTITION BY "):list(node.partition, "compared")
+  w:say(" ORDER BY "):list(node.order, "order_item"):say(")")
+end
+
 -- A key of several columns.
 function visit.key(w, node) w:say("("):list(node, "compared"):say(")") end
 
