@@ -6,14 +6,14 @@ local raises = databases.raises
 local f = mp.field
 
 databases.each("a row that is found or created", function(open)
-  local db, Tag, Post
+  local db, Tag
 
   before_each(function()
     db = open()
     Tag = mp.entity("Tag", {
       name = f.string{ max = 50, unique = true }, uses = f.integer{ default = 0 }, code = f.string{ max = 9, null = true, unique = true },
     }, { database = db })
-    Post = mp.entity("Post", { title = f.string{ max = 50 }, tag = f.belongs_to("Tag", { inverse = "posts" }) }, { database = db })
+    mp.entity("Post", { title = f.string{ max = 50 }, tag = f.belongs_to("Tag", { inverse = "posts" }) }, { database = db })
     db:create_all()
   end)
 
