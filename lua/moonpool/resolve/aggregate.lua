@@ -2,6 +2,7 @@
 
 local errors = require "moonpool.errors"
 local expression = require "moonpool.resolve.expression"
+local node = require "moonpool.tree.node"
 local source = require "moonpool.resolve.source"
 local vocabulary = require "moonpool.vocabulary"
 
@@ -49,21 +50,39 @@ end
 
 -- ---- where it stands ----
 
--- An aggregate over a relation to many, for each row by itself: a sub-select, so that two of them
--- do not multiply each other's rows.
+-- The longest path in an argument that leads to many rows; nil if none does.
+local function path_to_many(resolver, template, longest)
+  if template._op == "path" then
+    if expression.annotation_of(resolver, template) then return longest end
+    local path = path_of(resolver, template)
+    if not path.many or longest and #longest.steps >= #path.steps then return longest end
+    return path
+  elseif template._op == "query" then
+    return longest
+  end
+  local names = {}
+  for name, below in pairs(template) do
+    if type(below) == "table" then names[#names + 1] = name end
+  end
+  table.sort(names, function(a, b) return tostring(a) < tostring(b) end)
+  for _, name in ipairs(names) do longest = path_to_many(resolver, template[name], longest) end
+  return longest
+end
+
+-- An aggregate over a relation to many, for each row by itself: a sub-select, so that two of them do not multiply each
+-- other's rows. Relations to many behind the first are joined in it.
 local function aggregate_of_many(resolver, template, path)
   local from, done = expression.follow(resolver, resolver.scope.base, path, 0)
-  local step = path.steps[done + 1]
+  local first = path.steps[done + 1]
+  local scope = source.behind(from, first.inverse)
+  local inside, at = { [from] = { [first.inverse] = scope.base } }, scope.base
   for i = done + 2, #path.steps do
-    if path.steps[i].inverse then
-      errors.raise("unsupported", ("an aggregate over two relations to many is not built yet: %s"):format(
-        vocabulary.quoted(path.text)))
-    end
+    local step = path.steps[i]
+    local joined = source.follow(at, step)
+    if step.inverse then inside[at] = { [step.inverse] = joined } end
+    at = joined
   end
-  local scope = source.behind(from, step.inverse)
-  local within = setmetatable({
-    inside = { from = from, inverse = step.inverse, base = scope.base }, mode = "groups",
-  }, { __index = resolver })
+  local within = setmetatable({ inside = inside, mode = "groups" }, { __index = resolver })
   local found = aggregate.node(within, template)
   return {
     op = "scalar", select = { scope = scope, columns = { { expression = found } } },
@@ -71,20 +90,28 @@ local function aggregate_of_many(resolver, template, path)
   }
 end
 
+local OVER_GROUP = { count = "sum", sum = "sum", min = "min", max = "max", bool_and = "bool_and", bool_or = "bool_or" }
+
+-- Of a group of rows: what each row has for itself, taken together.
+local function aggregate_of_group(resolver, template, path)
+  local name = OVER_GROUP[template.name]
+  if not name or template.distinct and name == "sum" then
+    errors.raise("unsupported", ("mp.fn.%s%s of a group over %s: what its rows have by themselves does not say it; start"
+      .. " from the rows behind the relation and group those"):format(template.name, template.distinct and " of distinct values"
+      or "", vocabulary.quoted(path.text)))
+  end
+  local each = aggregate_of_many(resolver, template, path)
+  resolver.has_aggregate = true
+  local found = { op = "aggregate", name = name, distinct = false, argument = each, kind = each.kind, null = true }
+  if template.name ~= "count" then return found end
+  return { op = "call", name = "coalesce", arguments = { found, node.literal("0", "int") }, kind = "int", null = false }
+end
+
 function resolvers.aggregate(resolver, template)
-  local argument = template.argument
-  local path
-  if argument and argument._op == "path" and not expression.annotation_of(resolver, argument) then
-    path = path_of(resolver, argument)
-  end
-  if path and path.many and not resolver.inside then
-    if resolver.mode == "groups" then
-      errors.raise("unsupported", ("mp.fn.%s of a group over a relation to many is not built yet: %s"):format(
-        template.name, vocabulary.quoted(path.text)))
-    end
-    return aggregate_of_many(resolver, template, path)
-  end
-  if resolver.mode == "rows" and not resolver.inside then
+  local path = template.argument and not resolver.inside and path_to_many(resolver, template.argument)
+  if path then
+    return (resolver.mode == "groups" and aggregate_of_group or aggregate_of_many)(resolver, template, path)
+  elseif resolver.mode == "rows" and not resolver.inside then
     errors.raise("bad_argument", ("mp.fn.%s needs rows to take together: values(...) before it groups, aggregate{...} takes all")
       :format(template.name))
   end

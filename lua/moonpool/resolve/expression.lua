@@ -21,7 +21,7 @@ local expression = {}
 ---@field annotations table    by name
 ---@field mode string          "rows": aggregates need a relation to many; "groups": they are of a group
 ---@field has_aggregate boolean  set when one was met
----@field inside table?        { from, inverse, base }: rows of that relation are those of base
+---@field inside table?        by source and inverse: the source that the rows of that relation are
 ---@field offset integer       added to the slots of templates: those of a query set inside another
 ---@field outer table?         the resolver of the query around this one
 
@@ -86,9 +86,9 @@ function expression.follow(resolver, from, path, done)
   while done < #steps do
     local step = steps[done + 1]
     if step.inverse and not step.inverse.one then
-      local inside = resolver.inside
-      if not (inside and inside.from == from and inside.inverse == step.inverse) then break end
-      from = inside.base
+      local inside = resolver.inside and resolver.inside[from]
+      if not (inside and inside[step.inverse]) then break end
+      from = inside[step.inverse]
     else
       from = source.follow(from, step)
     end

@@ -56,6 +56,11 @@ function node.constant(text)
   return { op = "constant", text = text, kind = "text", null = false }
 end
 
+--- A constant of ours, as every server writes it.
+function node.literal(text, kind)
+  return { op = "slot", literal = text, kind = kind, null = false }
+end
+
 --- NULL itself, where a value was expected.
 node.null = { op = "null", null = true }
 

@@ -1,0 +1,55 @@
+-- Aggregates over relations to many: of each object, of groups, over several relations.
+
+local f = require("moonpool.field").types
+local sql = require "spec.support.sql"
+local tree = require "moonpool.tree"
+
+local F, fn, Q = tree.F, tree.fn, tree.Q
+
+local Author = sql.entity("Author", { name = f.string { max = 100 }, country = f.string { null = true } })
+sql.entity("Book", {
+  title = f.string {}, price = f.float(), pages = f.integer(),
+  author = f.belongs_to("Author", { inverse = "books" }),
+})
+sql.entity("Review", { stars = f.integer(), book = f.belongs_to("Book", { inverse = "reviews" }) })
+
+describe("an aggregate over several relations to many", function()
+  it("joins the further ones in its sub-select, which its filter speaks of too", function()
+    sql.assert(Author:annotate { n = fn.count("books__reviews", { filter = Q { books__reviews__stars__gt = 3 } }) }:only("id"), {
+      postgres = [[SELECT "author"."id", (SELECT count("reviews"."id") FILTER (WHERE "reviews"."stars" > $1) FROM "book" ]]
+        .. [[LEFT JOIN "review" AS "reviews" ON "reviews"."book_id" = "book"."id" WHERE "book"."author_id" = "author"."id") AS "n" FROM "author"]],
+      mariadb = [[SELECT `author`.`id`, (SELECT count(CASE WHEN `reviews`.`stars` > ? THEN `reviews`.`id` END) FROM `book` ]]
+        .. [[LEFT JOIN `review` AS `reviews` ON `reviews`.`book_id` = `book`.`id` WHERE `book`.`author_id` = `author`.`id`) AS `n` FROM `author`]],
+      sqlite = [[SELECT "author"."id", (SELECT count("reviews"."id") FILTER (WHERE "reviews"."stars" > ?1) FROM "book" ]]
+        .. [[LEFT JOIN "review" AS "reviews" ON "reviews"."book_id" = "book"."id" WHERE "book"."author_id" = "author"."id") AS "n" FROM "author"]],
+      params = { 3 },
+    })
+  end)
+
+  it("calculates with columns of the related rows", function()
+    sql.assert(Author:annotate { n = fn.sum(F.books__price * F.books__pages) }:only("id"), {
+      postgres = [[SELECT "author"."id", (SELECT sum("book"."price" * "book"."pages") FROM "book" WHERE "book"."author_id" = "author"."id") AS "n" FROM "author"]],
+    })
+  end)
+end)
+
+describe("an aggregate of a group over a relation to many", function()
+  it("takes together what each row has for itself", function()
+    sql.assert(Author:values("country"):annotate { n = fn.count("books"), top = fn.max("books__price") }, {
+      postgres = [[SELECT "author"."country", coalesce(CAST(sum((SELECT count("book"."id") FROM "book" WHERE "book"."author_id" = "author"."id")) AS bigint), 0::bigint) AS "n", ]]
+        .. [[max((SELECT max("book_2"."price") FROM "book" AS "book_2" WHERE "book_2"."author_id" = "author"."id")) AS "top" FROM "author" GROUP BY "author"."country"]],
+      mariadb = [[SELECT `author`.`country`, coalesce(sum((SELECT count(`book`.`id`) FROM `book` WHERE `book`.`author_id` = `author`.`id`)), 0) AS `n`, ]]
+        .. [[max((SELECT max(`book_2`.`price`) FROM `book` AS `book_2` WHERE `book_2`.`author_id` = `author`.`id`)) AS `top` FROM `author` GROUP BY `author`.`country`]],
+      sqlite = [[SELECT "author"."country", coalesce(mp_sum((SELECT count("book"."id") FROM "book" WHERE "book"."author_id" = "author"."id")), 0) AS "n", ]]
+        .. [[max((SELECT max("book_2"."price") FROM "book" AS "book_2" WHERE "book_2"."author_id" = "author"."id")) AS "top" FROM "author" GROUP BY "author"."country"]],
+    })
+  end)
+
+  it("is refused where those do not say it", function()
+    for _, aggregate in ipairs { fn.avg("books__price"), fn.count("books__title", { distinct = true }), fn.sum("books__pages", { distinct = true }) } do
+      assert.matches("start from the rows behind the relation", sql.error("unsupported", function()
+        return Author:values("country"):annotate { n = aggregate }
+      end))
+    end
+  end)
+end)
