@@ -39,19 +39,23 @@ local OPTIONS = { "-e", "--dry-run", "--version", "--help" }
 
 local not_built = {
   repl = "the interactive mode (moonpool repl)",
-  types = "moonpool types",
   ["--dry-run"] = "moonpool --dry-run",
 }
 
 --- Read the words of the command line.
 ---@param words string[]  words[0] is the program
----@return table what  action: "script" (path, arg) "code" (code, arg) "version" "help" "wrong" "unsupported" (message)
+---@return table what  action: "script" "types" (path, arg) "code" (code, arg) "version" "help" "wrong" "unsupported" (message)
 function arguments.read(words)
   local first = words[1]
   if first == nil then
     return { action = "unsupported", message = not_built.repl }
   elseif not_built[first] then
     return { action = "unsupported", message = not_built[first] }
+  elseif first == "types" then
+    if words[2] == nil or words[2]:find "^%-" then
+      return wrong(words[2] and "moonpool types takes a script, not " .. words[2] or "moonpool types: of which script?")
+    end
+    return { action = "types", path = words[2], arg = rest(words, 2) }
   elseif first == "-h" and words[2] == nil then
     return { action = "help" }
   elseif first == "--version" or first == "--help" then

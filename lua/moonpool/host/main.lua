@@ -23,14 +23,14 @@ local function versions()
   end
 end
 
-local function run(chunk, message, arg, signals)
+local function run(chunk, message, arg, signals, is_end)
   if not chunk then
     complain(message)
     return 1
   end
   require("moonpool.host.loader").install()
   _G.arg = arg
-  return require("moonpool.host.script").run(chunk, arg, signals)
+  return require("moonpool.host.script").run(chunk, arg, signals, is_end)
 end
 
 local actions = {
@@ -53,6 +53,16 @@ local actions = {
   code = function(what, signals)
     local chunk, message = load(what.code, "=(command line)")
     return run(chunk, message, what.arg, signals)
+  end,
+  types = function(what, signals)
+    local definitions = require "moonpool.host.definitions"
+    local chunk, message = loadfile(what.path)
+    definitions.prepare()
+    local code = run(chunk, message, what.arg, signals, definitions.is_stop)
+    if code == 0 then
+      io.stdout:write(definitions.write(what.path))
+    end
+    return code
   end,
   script = function(what, signals)
     local chunk, message = loadfile(what.path)

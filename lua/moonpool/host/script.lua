@@ -84,20 +84,24 @@ end
 --- Run the chunk as the main task, and the loop until no task is left.
 ---@param chunk function  ---@param arg table  the script's arguments, with the field n
 ---@param functions table  of signals
+---@param is_end (fun(err: any): boolean)?  whether an error of the chunk is an end like any other
 ---@return integer exit_code
-function script.run(chunk, arg, functions)
+function script.run(chunk, arg, functions, is_end)
   signals = functions
   install_signals()
   install_exit()
   local failed = false
   runtime.run_main(chunk, function(main)
-    failed = main.failed
+    failed = main.failed and not (is_end and is_end(main.err))
+    if is_end then
+      runtime.cancel_all()
+    end
     if failed then
       report(main)
     end
   end, arg)
   runtime.unobserved.flush()
-  failed = failed or runtime.unobserved.count > 0
+  failed = failed or not is_end and runtime.unobserved.count > 0
   runtime.end_main()
   close_everything()
   return exit_code or (failed and 1) or 0

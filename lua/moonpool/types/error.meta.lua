@@ -1,0 +1,18 @@
+---@meta
+-- Errors: tables, which print as one line.
+
+---@class moonpool.error
+---@field kind string
+---@field message string
+---@field sqlstate string?
+---@field code integer?
+---@field constraint string?
+---@field table string?
+---@field columns string[]? the entity's field names
+---@field sql string?
+---@field retryable false|"transaction"|"connect"|"statement"
+---@field sent boolean?
+---@field cause any
+---@field suppressed any[]?
+---@field errors table<string, string>? of validation: what is wrong, by field
+---@field traceback string? starts at the user's line
