@@ -32,9 +32,8 @@
 --   names_constraints  whether constraints have to be given the names that the others' have by themselves
 --   same               the operator that finds NULL equal to NULL, with spaces
 --   tells_key          whether the answer to an INSERT of one row has the key that was generated
---   follow_key(w, model, column, slot)   optional: what makes the database give greater keys than the one in slot, where
 --   tells_row          whether the error of an INSERT of many rows says which of them it is
---   follow_key(w, table, column, slot)   optional: what makes the database give greater keys than the one in slot, where
+--   follow_key(w, model, column, slot)   optional: what makes the database give greater keys than the one in slot, where
 --                      it does not see by itself that a program gave one
 --   measured(column, kind)   a number's column as a check compares it with its bounds
 --   table_options      the end of CREATE TABLE
