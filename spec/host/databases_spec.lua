@@ -249,6 +249,19 @@ describe("a set of database servers", function()
 end)
 
 describe("scripts/databases", function()
+  it("says the whole reason when a server cannot be made, however much is said behind it, and leaves nothing", function()
+    local place = os.tmpname()
+    os.remove(place)
+    local advice = ("echo 'some advice';"):rep(60)
+    local result = shell(([[mkdir %s && cd %s && printf '#!/bin/sh\necho "the reason why" >&2\n%%s\nexit 1\n' %s >mariadb-install-db
+      chmod 755 . mariadb-install-db; cd - >/dev/null
+      PATH=%s:$PATH scripts/databases --set spec-broken up mariadb]]):format(place, place, quote(advice), place))
+    os.execute("rm -rf " .. place)
+    assert.not_equal(0, result.code)
+    assert.truthy(result.out:find("the reason why", 1, true), result.out)
+    assert.is_nil(io.open "build/databases/spec-broken")
+  end)
+
   it("explains itself", function()
     local result = databases "--help"
     assert.equal(0, result.code)
