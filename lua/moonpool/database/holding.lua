@@ -2,6 +2,7 @@
 -- Acquires them, keeps the account of who holds what (for pool_deadlock and leak_after), and gives
 -- them back. Knows nothing of what is done on them.
 
+local account = require "moonpool.database.account"
 local core = require "moonpool.core"
 local errors = require "moonpool.errors"
 local runtime = require "moonpool.runtime"
@@ -22,10 +23,6 @@ end
 
 local function key(name)
   return setmetatable({ name = name }, Key)
-end
-
-local function name_of(task)
-  return task.number == 0 and "the main chunk" or "task " .. task.number
 end
 
 -- How many hold, or ask for, a connection, in all databases that share the tally. A connection that was lost, or taken away by
@@ -116,19 +113,6 @@ function holding.pause(database, problem, attempt)
   return retry.backoff * 2 ^ (attempt - 1) * (0.5 + math.random() / 2)
 end
 
-local function report_leaks(database)
-  local limit = database.options.pool.leak_after
-  local now = core.now()
-  for lease, hold in pairs(database.holds) do
-    if not hold.reported and now - hold.since >= limit then
-      hold.reported = true
-      io.stderr:write(("moonpool: %s is held for %.1f s by %s, taken at %s\n"):format(
-        hold.what, now - hold.since, name_of(hold.task), hold.caller or "an unknown place"))
-      database.holds[lease] = hold
-    end
-  end
-end
-
 -- A new connection, before anybody else has it. What on_connect does elsewhere in the database waits for this task.
 local function set_up(database, lease, access)
   holding.hold(database, lease, access, "a new connection")
@@ -147,7 +131,7 @@ function holding.check_testing(database)
   local tester = database.testing
   local task = runtime.current()
   if tester and tester ~= task then
-    return errors.raise("concurrency", name_of(task) .. " uses " .. tostring(database) .. " while " .. name_of(tester)
+    return errors.raise("concurrency", account.standing(task) .. " uses " .. tostring(database) .. " while " .. account.standing(tester)
       .. " is in mp.testing.rollback: what it writes would stay; call its function in the task itself, or test without rollback")
   end
 end
@@ -161,9 +145,6 @@ function holding.acquire(database, access)
   local tally, attempt = database.tally, 1
   holding.check_testing(database)
   while true do
-    if database.options.pool.leak_after then
-      report_leaks(database)
-    end
     local waits = holding.would_wait(database, access)
     local lease, op = database.pool:acquire(access)
     tally.held = tally.held + 1 -- whoever queues up behind this one may come to wait for it
@@ -177,8 +158,8 @@ function holding.acquire(database, access)
     if fresh == nil then
       local pause = holding.pause(database, problem, attempt)
       if not pause then
-        if database.options.pool.leak_after then
-          report_leaks(database)
+        if problem.kind == "pool_timeout" then
+          account.explain_timeout(database, problem)
         end
         return holding.fail(problem)
       end
@@ -197,9 +178,7 @@ end
 ---@param what string for messages: "a transaction"
 function holding.hold(database, lease, access, what)
   local hold = { access = access, what = what, task = runtime.current() }
-  if database.options.pool.leak_after then
-    hold.since, hold.caller = core.now(), errors.traceback():match("^%s*(.-:%d+):")
-  end
+  account.open(database, hold)
   database.holds[lease] = hold
   database.tally.held = database.tally.held + 1
   runtime.hold(access == "write" and database.writer or database.readers)
@@ -228,10 +207,13 @@ function holding.unhold(database, lease)
   local hold = database.holds[lease]
   if hold then
     holding.leave_writer(database, lease)
-    if hold.since then
-      report_leaks(database)
+    if database.options.pool.leak_after then
+      account.report_leaks(database)
     end
     database.holds[lease] = nil
+    if next(database.holds) == nil then
+      account.close(database)
+    end
     database.tally.held = database.tally.held - 1
     runtime.unhold(hold.access == "write" and database.writer or database.readers, hold.task)
     if database.closing then
@@ -336,7 +318,7 @@ function holding.guard(database, task)
     if held and held.frame and held.frame.testing then
       return holding.check_testing(database)
     elseif held and held.frame then
-      return errors.raise("concurrency", name_of(task) .. " uses " .. tostring(database) .. " while " .. name_of(parent)
+      return errors.raise("concurrency", account.standing(task) .. " uses " .. tostring(database) .. " while " .. account.standing(parent)
         .. ", which waits for it, holds a transaction there, and would not be part of it: use tx:gather(...) (same transaction, one after "
         .. "the other), mp.spawn (meant to be apart), or gather outside of the transaction")
     end
@@ -349,8 +331,8 @@ end
 function holding.owned(handle, what)
   local task = runtime.current()
   if handle.task ~= task then
-    return errors.raise("concurrency", what .. " belongs to " .. name_of(handle.task) .. " and was used by "
-      .. name_of(task) .. ": open one in each task")
+    return errors.raise("concurrency", what .. " belongs to " .. account.standing(handle.task) .. " and was used by "
+      .. account.standing(task) .. ": open one in each task")
   end
   return task
 end

@@ -1,6 +1,7 @@
 -- Running one statement: on the connection where it belongs, with its retry and its record.
 -- This is the only way to a database. Which rows become what is the caller's: `take` is one of the core's functions.
 
+local account = require "moonpool.database.account"
 local core = require "moonpool.core"
 local errors = require "moonpool.errors"
 local event = require "moonpool.database.event"
@@ -38,6 +39,9 @@ local function fail(database, sql, problem)
   err.sql = sql
   if err.row then
     name_row(err, err.row)
+  end
+  if err.kind == "pool_timeout" then
+    account.explain_timeout(database, err)
   end
   if err.table == nil and (err.constraint or err.columns) then -- MariaDB does not tell it of its keys and columns
     err.table = sql:match "^INSERT INTO `([^`]+)`" or sql:match "^UPDATE `([^`]+)`"

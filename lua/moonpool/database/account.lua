@@ -1,0 +1,127 @@
+-- Who holds which connection, since when, and where it was taken: what a program is told when it waited in vain for one,
+-- when one is held for too long, and when a task uses what belongs to another one.
+
+local core = require "moonpool.core"
+local errors = require "moonpool.errors"
+local runtime = require "moonpool.runtime"
+
+local account = {}
+
+local MOST = 5 -- holders that a message names
+
+--- What a task is called in messages.
+function account.name_of(task)
+  return task.number == 0 and "the main chunk" or "task " .. task.number
+end
+
+-- The program's own line that the task stands at, or nil: of the main chunk only while it runs.
+local function place_of(task)
+  local text
+  if task == runtime.current() then
+    text = errors.traceback()
+  elseif task.co then
+    text = errors.traceback_of(task.co)
+  end
+  return text and text:match("^%s*(.-:%d+):")
+end
+
+--- The same, and where it stands now.
+function account.standing(task)
+  local place = place_of(task)
+  return account.name_of(task) .. (place and " (at " .. place .. ")" or "")
+end
+
+--- Note who begins to hold a lease.
+---@param hold table
+function account.open(database, hold)
+  hold.since = core.now()
+  if database.options.pool.leak_after then
+    hold.traceback = errors.traceback()
+    account.watch(database)
+  end
+end
+
+-- ---- held for too long ----
+
+local function report(hold, now)
+  hold.reported = true
+  io.stderr:write(("moonpool: %s is held for %.1f s by %s, taken at\n%s\n"):format(hold.what, now - hold.since,
+    account.name_of(hold.task), hold.traceback ~= "" and hold.traceback or "\tan unknown place"))
+end
+
+--- Tell, once, of each lease that is held for longer than the option leak_after says.
+---@return number? seconds until the next one may be
+function account.report_leaks(database)
+  local limit, now, least = database.options.pool.leak_after, core.now(), nil
+  for _, hold in pairs(database.holds) do
+    local left = limit - (now - hold.since)
+    if not hold.reported and left <= 0 then
+      report(hold, now)
+    elseif not hold.reported and (least == nil or left < least) then
+      least = left
+    end
+  end
+  return least
+end
+
+--- Nothing is held any more: nobody has to look after it.
+function account.close(database)
+  if database.watcher then
+    database.watcher:cancel()
+    database.watcher = nil
+  end
+end
+
+--- While something is held, a task of ours looks after it: nobody else may ask for a connection meanwhile.
+function account.watch(database)
+  if database.watcher then
+    return
+  end
+  database.watcher = runtime.daemon(function()
+    pcall(function()
+      local pause = database.options.pool.leak_after
+      while pause do
+        runtime.sleep(pause)
+        pause = account.report_leaks(database)
+      end
+    end)
+  end)
+end
+
+-- ---- waited in vain ----
+
+local function oldest_first(database)
+  local list = {}
+  for _, hold in pairs(database.holds) do
+    list[#list + 1] = hold
+  end
+  table.sort(list, function(a, b)
+    if a.since ~= b.since then
+      return a.since < b.since
+    end
+    return a.task.number < b.task.number
+  end)
+  return list
+end
+
+--- Add to an error pool_timeout who holds what: err.holders, and the message.
+function account.explain_timeout(database, err)
+  local now, parts = core.now(), {}
+  err.holders = {}
+  for place, hold in ipairs(oldest_first(database)) do
+    local held = ("%s has %s for %.1f s"):format(account.standing(hold.task), hold.what, now - hold.since)
+    err.holders[place] = { task = hold.task, what = hold.what, seconds = now - hold.since, taken = hold.traceback }
+    if place <= MOST then
+      parts[place] = held
+    end
+  end
+  if parts[1] == nil then
+    parts[1] = "all connections run single statements"
+  elseif #err.holders > MOST then
+    parts[#parts + 1] = (#err.holders - MOST) .. " more"
+  end
+  err.message = err.message .. ": " .. table.concat(parts, ", ")
+  return err
+end
+
+return account

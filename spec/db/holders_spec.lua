@@ -1,0 +1,105 @@
+-- Who holds what: told when a connection was waited for in vain, held for too long, or used by the wrong task.
+
+local mp = require "moonpool"
+local databases = require "spec.support.databases"
+local raises = databases.raises
+
+databases.each("who holds a connection", function(open, database)
+  -- What fn writes to standard error.
+  local function told(fn)
+    local real, parts = io.stderr, {}
+    io.stderr = { write = function(_, ...) -- luacheck: ignore
+      for _, part in ipairs{ ... } do
+        parts[#parts + 1] = part
+      end
+    end }
+    local ok, err = pcall(fn)
+    io.stderr = real -- luacheck: ignore
+    if not ok then
+      error(err, 0)
+    end
+    return table.concat(parts)
+  end
+
+  it("is said by pool_timeout, with the line where the holder stands and since when", function()
+    if database.dialect == "sqlite" then
+      return -- its writers wait for the file, its readers seldom
+    end
+    local db = open{ pool = { max = 1, timeout = 0.3 } }
+    local held = false
+    local holder = mp.spawn(function()
+      db:atomic(function()
+        db:fetch_val("select 1")
+        held = true
+        mp.sleep(60)
+      end)
+    end)
+    while not held do
+      assert.is_true(holder.status == "waiting" or holder.status == "running")
+      mp.sleep(0.001)
+    end
+    for _, ask in ipairs{ function() db:fetch_val("select 1") end, function() db:atomic(function() end) end } do
+      local err = raises("pool_timeout", ask)
+      assert.truthy(err.message:find("task " .. holder.number .. " %(at .-holders_spec.lua:%d+%) has a transaction for %d+%.%d s"),
+        err.message)
+      assert.equal(holder, err.holders[1].task)
+      assert.equal("a transaction", err.holders[1].what)
+      assert.truthy(err.holders[1].seconds >= 0)
+    end
+    holder:cancel()
+    pcall(holder.wait, holder)
+    databases.quiet(db)
+  end)
+
+  it("is reported once, with the traceback of where it was taken, also when nobody else asks", function()
+    local db = open{ pool = { leak_after = 0.01 } }
+    local text
+    text = told(function()
+      db:atomic(function()
+        db:fetch_val("select 1")
+        mp.timeout(20, function()
+          while not db.leak_seen do
+            for _, hold in pairs(db.holds) do
+              db.leak_seen = hold.reported
+            end
+            mp.sleep(0.005)
+          end
+        end)
+        mp.sleep(0.03)
+      end)
+    end)
+    db.leak_seen = nil
+    local _, times = text:gsub("is held for", "")
+    assert.equal(1, times)
+    assert.truthy(text:find("a transaction is held for", 1, true))
+    assert.truthy(text:find("stack", 1, true) or text:find("holders_spec.lua:%d+: in function"), text)
+    assert.equal("", told(function() db:atomic(function() db:fetch_val("select 1") end) end))
+  end)
+
+  it("is named with both lines where a task uses what belongs to another", function()
+    local db = open()
+    local line = "holders_spec.lua:%d+"
+    db:atomic(function(tx)
+      local other
+      local err = raises("concurrency", function()
+        other = mp.spawn(function() tx:savepoint() end)
+        other:wait()
+      end)
+      assert.truthy(err.message:find("task " .. other.number .. " %(at [^)]*" .. line), err.message)
+    end)
+    local holder = mp.spawn(function()
+      db:session(function(s)
+        _G.session_of_another = s
+        mp.sleep(60)
+      end)
+    end)
+    while not _G.session_of_another do
+      mp.sleep(0.001)
+    end
+    local err = raises("concurrency", function() _G.session_of_another:flush() end)
+    assert.truthy(err.message:find("a session belongs to task " .. holder.number .. " %(at [^)]*" .. line), err.message)
+    _G.session_of_another = nil
+    holder:cancel()
+    pcall(holder.wait, holder)
+  end)
+end)
