@@ -17,12 +17,8 @@ local batching = {}
 
 local rawget, rawset, ipairs, getmetatable = rawget, rawset, ipairs, getmetatable
 
-local function has_hook(class, name)
-  return rawget(class.entity, name) ~= nil
-end
-
 local function run_hooks(class, objects, name)
-  if has_hook(class, name) then
+  if hooks.find(class, name) then
     for _, one in ipairs(objects) do
       hooks.run(class, one, name)
     end
@@ -63,7 +59,7 @@ local function group_for(groups, by_key, meta, names, checks)
   local key = table.concat(names, ",") .. (checks and " " .. table.concat(meta.plan.names, ",") or "")
   local group = by_key[key]
   if group == nil then
-    group = { names = names, meta = meta, n = 0, params = {}, objects = {} }
+    group = { names = names, meta = meta, n = 0, params = {}, objects = {}, new = {} }
     by_key[key] = group
     groups[#groups + 1] = group
   end
@@ -74,6 +70,9 @@ local function add_values(class, one, fields, params, n)
   local problems
   for _, field in ipairs(fields) do
     local taken, why = field:check(rawget(one, field.attribute), one)
+    if field.version then
+      why = "is counted by moonpool: it cannot be assigned"
+    end
     if why then
       problems = problems or {}
       problems[field.name] = why
@@ -85,6 +84,28 @@ local function add_values(class, one, fields, params, n)
   end
   if problems then
     return validation.refuse(class, problems)
+  end
+  return n
+end
+
+-- What every update changes beside: the time of it, the version. Those of these fields that are to be written.
+local function counted_of(model, fields)
+  local list, stamp = {}, model.stamp
+  for _, field in ipairs(fields) do
+    if field == stamp then
+      stamp = nil
+    end
+  end
+  list[1] = stamp
+  list[#list + 1] = model.version
+  return list
+end
+
+local function add_counted(one, model, counted, params, n, new)
+  for _, field in ipairs(counted) do
+    n = n + 1
+    params[n] = field == model.version and updating.version_of(one, field) + 1 or core.now_datetime()
+    new[#new + 1] = params[n]
   end
   return n
 end
@@ -135,10 +156,15 @@ local function update_group(class, database, group, optimistic)
     affected = statement.many(database, nil, st.sql, group.params, group.width, #group.objects, 0, options)
   end
   if affected < #group.objects then
-    return refuse_stale(group, affected, optimistic)
+    return refuse_stale(group, affected, optimistic or model.version ~= nil)
   end
+  local at = 0
   for _, one in ipairs(group.objects) do
-    state.written(one, getmetatable(one).plan, state.batch_of(one))
+    for _, field in ipairs(group.counted) do
+      at = at + 1
+      rawset(one, field.attribute, group.new[at])
+    end
+    updating.wrote(one, group.names)
   end
 end
 
@@ -156,11 +182,19 @@ function batching.update(class, database, objects, optimistic)
       for place, field in ipairs(fields) do
         names[place] = field.attribute
       end
+      local counted = counted_of(class.model, fields)
+      for _, field in ipairs(counted) do
+        names[#names + 1] = field.attribute
+      end
       local group = group_for(groups, by_key, meta, names, optimistic)
+      group.counted = counted
       local n = add_values(class, one, fields, group.params, group.n)
-      n = updating.key_values(one, group.params, n)
+      n = add_counted(one, class.model, counted, group.params, n, group.new)
       if optimistic then
+        n = updating.key_values(one, group.params, n)
         n = add_checked(one, meta, group.params, n)
+      else
+        n = updating.row_values(one, group.params, n)
       end
       group.width, group.n = n - group.n, n
       group.objects[#group.objects + 1] = one

@@ -341,7 +341,7 @@ function bulk.insert(class, database, objects)
   local groups = {}
   read_rows(class, objects, true, groups, {}, {})
   for _, some in ipairs(groups) do
-    insert_group(class, database, nil, some, {}, function() end)
+    insert_group(some, class, database, nil, {}, function() end)
     inserting.follow_key(class, database, validation.columns(class, some.omitted), some.params, some.n)
   end
 end

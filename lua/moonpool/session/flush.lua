@@ -12,13 +12,13 @@ local vocabulary = require "moonpool.vocabulary"
 
 local flush = {}
 
-local ipairs, getmetatable, rawget, next = ipairs, getmetatable, rawget, next
+local ipairs, getmetatable, next = ipairs, getmetatable, next
 
 local MOST_PASSES = 100 -- hooks may schedule more, but must come to an end
 
 local function has_hooks(class)
   for name in next, vocabulary.hooks do
-    if name ~= "after_load" and rawget(class.entity, name) then
+    if name ~= "after_load" and hooks.find(class, name) then
       return true
     end
   end
@@ -114,6 +114,9 @@ local function delete(unit, gone)
     end
     for _, group in ipairs(groups) do
       batching.delete(group.class, group.database, group.objects)
+      for _, one in ipairs(group.objects) do
+        unit:deleted(one)
+      end
     end
   end
 end

@@ -13,7 +13,7 @@ local transaction = require "moonpool.database.transaction"
 
 local unit = {}
 
-local ipairs, pairs, getmetatable = ipairs, pairs, getmetatable
+local ipairs, pairs, getmetatable, rawget = ipairs, pairs, getmetatable, rawget
 
 ---@class moonpool.unit
 ---@field task table
@@ -148,7 +148,8 @@ function Unit:undone(frame)
   self.deleting, self.is_deleting = {}, {}
   self:sync()
   for object, database in pairs(self.removed) do
-    if not state.is_new(object) then -- its deletion is undone
+    local mark = getmetatable(object).class.model.deleted_field
+    if not state.is_new(object) and not (mark and rawget(object, mark.attribute) ~= nil) then -- its deletion is undone
       self.removed[object] = nil
       self:add_known(object, database)
     end
@@ -286,6 +287,16 @@ function Unit:find(class, database, key)
     return object
   end
   return nil
+end
+
+--- An object was deleted by the flush, or marked as deleted.
+function Unit:deleted(object)
+  self.is_deleting[object] = nil
+  local rows = self.map:rows_of(object)
+  if rows then
+    rows:remove(object)
+    self.removed[object] = rows.database
+  end
 end
 
 --- Whether a flush would write something.
