@@ -1,7 +1,8 @@
 -- The package index of a Debian machine in a database, and what it tells.
 --
---   moonpool examples/packages.lua [--database FILE] [INDEX]
+--   moonpool examples/packages.lua [--database FILE|URL] [INDEX]
 --
+-- The database is a file of SQLite, or any other by its URL: the output is the same.
 -- Reads apt's lists (plain, .lz4, .gz or .xz), or the index named on the command line, or, where apt has no
 -- list, dpkg's status file. Fills four entities in one transaction, then runs its reports concurrently. Broken
 -- or truncated input ends with the file and the line, exit code 1, and leaves the database as it was.
@@ -10,7 +11,7 @@ local mp = require "moonpool"
 local f = mp.field
 
 local Section = mp.entity("Section", { name = f.string{ max = 100, unique = true } })
-local Maintainer = mp.entity("Maintainer", { name = f.string{ max = 1000, unique = true } })
+local Maintainer = mp.entity("Maintainer", { name = f.string{ max = 700, unique = true } })
 
 local Package = mp.entity("Package", {
   name = f.string{ max = 200 },
@@ -332,12 +333,12 @@ local function print_table(title, names, rows)
   end
 end
 
+-- Each aggregate over a relation counts by itself: one does not multiply the other.
 local function largest_sections()
   local rows = {}
-  local groups = Package:filter{ section__isnull = false }:values("section__name")
-    :annotate{ packages = mp.fn.count(), kib = mp.fn.sum("installed_kib") }
-  for _, row in ipairs(groups:order_by("-packages", "section__name"):limit(10):all()) do
-    rows[#rows + 1] = { row.section__name, row.packages, row.kib // 1024 }
+  local sections = Section:annotate{ n = mp.fn.count("packages"), kib = mp.fn.sum("packages__installed_kib") }
+  for i, section in ipairs(sections:order_by("-n", "name"):limit(10):all()) do
+    rows[i] = { section.name, section.n, section.kib // 1024 }
   end
   return { "Largest sections", { "section", "packages", "MiB installed" }, rows }
 end
@@ -353,12 +354,28 @@ end
 
 local function busiest_maintainers()
   local rows = {}
-  local groups = Package:filter{ maintainer__isnull = false }:values("maintainer__name")
-    :annotate{ packages = mp.fn.count() }
-  for _, row in ipairs(groups:order_by("-packages", "maintainer__name"):limit(10):all()) do
-    rows[#rows + 1] = { row.maintainer__name, row.packages }
+  local maintainers = Maintainer:annotate{ n = mp.fn.count("packages") }
+  for i, maintainer in ipairs(maintainers:order_by("-n", "name"):limit(10):all()) do
+    rows[i] = { maintainer.name, maintainer.n }
   end
   return { "Maintainers", { "maintainer", "packages" }, rows }
+end
+
+-- Three statements at most, however many packages: theirs with the section, and one for the first dependencies of all of them.
+local function heaviest_packages()
+  local rows = {}
+  local first_needed = Dependency:filter{ choice = 1 }:order_by("kind", "place"):limit(3)
+  local heaviest = Package:order_by("-installed_kib", "name", "version", "architecture"):limit(10)
+    :select_related("section"):prefetch(mp.prefetch("dependencies", first_needed))
+  for i, package in ipairs(heaviest:all()) do
+    local needed = {}
+    for place, dependency in ipairs(package.dependencies:all()) do
+      needed[place] = dependency.target
+    end
+    rows[i] = { package.name, package.section and package.section.name or "", package.installed_kib // 1024,
+      table.concat(needed, " ") }
+  end
+  return { "Heaviest packages", { "package", "section", "MiB installed", "needs first" }, rows }
 end
 
 -- From the package with the most dependencies to one that is as far away as possible, by shortest steps over
@@ -409,7 +426,7 @@ do
     if arg[i] == "--database" and arg[i + 1] then
       database, i = arg[i + 1], i + 1
     elseif arg[i]:match("^%-") or index then
-      io.stderr:write("usage: moonpool examples/packages.lua [--database FILE] [INDEX]\n")
+      io.stderr:write("usage: moonpool examples/packages.lua [--database FILE|URL] [INDEX]\n")
       os.exit(2, true)
     else
       index = arg[i]
@@ -424,11 +441,14 @@ if #paths == 0 then
   print("apt has no package list here: reading " .. paths[1] .. ", which knows the installed packages only")
 end
 
-local is_new = not exists(database)
-mp.configure{ dialect = "sqlite", database = database }
+local is_file = not database:find("^%a[%w+]*:")
+local is_new = is_file and not exists(database)
+mp.configure(is_file and { dialect = "sqlite", database = database } or database)
 
 local tick, clear = progress_bar(paths)
+local had_tables
 local total, err = mp.try(function()
+  had_tables = mp.db():reflect().package ~= nil
   mp.db():create_all()
   return mp.atomic(function()
     for _, entity in ipairs{ Dependency, Package, Maintainer, Section } do
@@ -439,6 +459,9 @@ local total, err = mp.try(function()
 end)
 clear()
 if not total then
+  if had_tables == false then
+    mp.try(mp.db().drop_all, mp.db())
+  end
   mp.close_all()
   if is_new then
     for _, suffix in ipairs{ "", "-wal", "-shm" } do
@@ -451,7 +474,7 @@ end
 
 print(("%d packages with %d dependencies in %d sections by %d maintainers"):format(
   total.packages, total.dependencies, Section:count(), Maintainer:count()))
-for _, report in ipairs{ mp.gather(largest_sections, most_depended_on, busiest_maintainers, dependency_chain) } do
+for _, report in ipairs{ mp.gather(largest_sections, most_depended_on, busiest_maintainers, heaviest_packages, dependency_chain) } do
   print_table(table.unpack(report))
 end
 
@@ -462,6 +485,8 @@ end
 -- Most depended-on packages
 -- ...
 -- Maintainers
+-- ...
+-- Heaviest packages
 -- ...
 -- A dependency chain
 -- ...

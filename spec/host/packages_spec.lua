@@ -75,6 +75,32 @@ describe("the package job", function()
     assert.equal(0, second.code)
   end)
 
+  it("prints the same on every database, and leaves nothing behind where it fails", function()
+    local expected = run(INDEX)
+    assert.truthy(expected.out:find("alpha%s+libs%s+2%s+beta delta"), expected.out)
+    local count = 0
+    for _, each in ipairs(databases.list) do
+      if each.server and not each.pooler then
+        count = count + 1
+        local db, close, url = each.open()
+        local result = program.run{ "examples/packages.lua", "--database", url, index }
+        assert.equal(expected.out, result.out, each.name .. result.err)
+        result = program.run{ "examples/packages.lua", "--database", url, index }
+        assert.equal(expected.out, result.out, each.name .. result.err)
+        db:execute "drop table dependency"
+        db:execute "drop table package"
+        db:execute "drop table maintainer"
+        db:execute "drop table section"
+        assert(io.open(index, "wb")):write(INDEX:sub(1, 150)):close()
+        assert.equal(1, program.run{ "examples/packages.lua", "--database", url, index }.code)
+        assert.is_nil(next(db:reflect()))
+        run(INDEX)
+        close()
+      end
+    end
+    if count == 0 then pending "no server is there" end
+  end)
+
   it("takes a package once, however often it is named", function()
     local result = run(INDEX .. INDEX)
     assert.truthy(result.out:find("3 packages with 4 dependencies", 1, true), result.out)
