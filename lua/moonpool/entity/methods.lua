@@ -154,7 +154,7 @@ local function related_table(self, one)
     local other = relation.known(self, link)
     return other and other:to_table(inside)
   end
-  local rows = state.rows(self, one.name)
+  local rows = state.related(self, link.rows)
   if rows == nil then
     return nil
   end

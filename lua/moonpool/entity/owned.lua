@@ -33,7 +33,7 @@ end
 
 -- What was prefetched is not the set any more.
 local function changes(extra)
-  state.set_rows(extra.owner, extra.link.name, nil)
+  state.relate(extra.owner, extra.link.rows, nil)
 end
 
 local function all_rows_of(q)

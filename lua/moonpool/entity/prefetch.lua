@@ -227,30 +227,23 @@ local function told_key(values)
   return table.concat(parts)
 end
 
--- Call each(row, key of its owner) for the rows that lead to owners with these keys, in order.
-local function load_rows(link, q, place, keys, each)
+-- The rows that lead to owners with these keys: fn(rows, key_at) for each statement, key_at(i) being the key of the i-th
+-- row's owner.
+local function load_rows(link, q, place, keys, fn)
   local class = link.model.class
   local most = math.max(1, math.floor(relation.most / #link.match))
-  local all = {}
   for first = 1, #keys, most do
     local st, params, n = prefetch_sql.select(q, loading.dialect_of(place.database), link.inverse, slice(keys, first, most))
     if not st.empty then
       local rows, told = loading.objects(class, place.database, place.other, st, params, n)
-      local match, single = link.match, link.match[2] == nil and link.match[1].attribute
-      for i = 1, #rows do
-        local one = rows[i]
-        if st.tells then
-          each(one, told_key(told[i]))
-        elseif single then
-          each(one, plain(rawget(one, single)))
-        else
-          each(one, key_of(one, match))
-        end
+      if st.tells then
+        fn(rows, function(i) return told_key(told[i]) end)
+      else
+        local match = link.match
+        fn(rows, function(i) return key_of(rows[i], match) end, match[2] == nil and match[1].attribute)
       end
-      all[#all + 1] = rows
     end
   end
-  return all
 end
 
 -- Rows of one entity that came for several owners are one object each.
@@ -269,52 +262,75 @@ local function once(model)
 end
 
 -- The objects of a result know their owners, without keeping them.
-local function remember_owners(all, link, owners)
-  local name = not link.over and link.back.name
-  if not name then
+local function remember_owners(rows, link, owners)
+  local batch = rows[1] and state.batch_of(rows[1])
+  if not batch or runtime.current().session then
     return
   end
   local by_key = setmetatable({}, { __mode = "v" })
-  for _, owner in ipairs(owners) do
-    local key = key_of(owner, link.own)
+  for i = 1, #owners do
+    local key = key_of(owners[i], link.own)
     if key ~= nil then
-      by_key[key] = owner
+      by_key[key] = owners[i]
     end
   end
-  for _, rows in ipairs(all) do
-    local batch = rows[1] and state.batch_of(rows[1])
-    if batch and not runtime.current().session then
-      batch.owners = batch.owners or {}
-      batch.owners[name] = by_key
+  batch.owners = batch.owners or {}
+  batch.owners[link.back.name] = by_key
+end
+
+local function append(to, rows)
+  if to[1] == nil then
+    return rows
+  end
+  local count = #to
+  for i = 1, #rows do
+    to[count + i] = rows[i]
+  end
+  return to
+end
+
+-- Each row into the list of its owner. attribute: where numbers and strings stand that are the keys as they are.
+local function group(lists, rows, key_at, attribute)
+  local kind = attribute and rows[1] and type(rawget(rows[1], attribute))
+  if kind == "number" or kind == "string" then
+    for i = 1, #rows do
+      local one = rows[i]
+      local list = lists[rawget(one, attribute)]
+      list[#list + 1] = one
     end
+    return
+  end
+  for i = 1, #rows do
+    local list = lists[key_at(i)]
+    list[#list + 1] = rows[i]
   end
 end
 
 local function load_many(owners, link, q, place)
   local ordered = query.is_ordered(q)
-  local keys, lists = collect(owners, link.own, function() return { ordered = ordered } end)
+  local keys, lists = collect(owners, link.own, function() return ordered and { ordered = true } or {} end)
   local loaded = {}
   if link.over then
     local same, list = once(link.model)
-    load_rows(link, q, place, keys, function(one, key)
-      local rows = lists[key]
-      rows[#rows + 1] = same(one)
+    load_rows(link, q, place, keys, function(rows, key_at)
+      for i = 1, #rows do
+        rows[i] = same(rows[i])
+      end
+      group(lists, rows, key_at)
     end)
     loaded = list
   else
-    local count = 0
-    local all = load_rows(link, q, place, keys, function(one, key)
-      local rows = lists[key]
-      rows[#rows + 1] = one
-      count = count + 1
-      loaded[count] = one
+    load_rows(link, q, place, keys, function(rows, key_at, attribute)
+      group(lists, rows, key_at, attribute)
+      remember_owners(rows, link, owners)
+      loaded = append(loaded, rows)
     end)
-    remember_owners(all, link, owners)
   end
+  local own, name = link.own, link.rows
   for i = 1, #owners do
     local one = owners[i]
-    local key = key_of(one, link.own)
-    state.set_rows(one, link.name, key ~= nil and lists[key] or nil)
+    local key = key_of(one, own)
+    state.relate(one, name, key ~= nil and lists[key] or nil)
   end
   return loaded
 end
@@ -323,11 +339,13 @@ end
 local function load_one(owners, link, q, place)
   local keys, found = collect(owners, link.own, function() return false end)
   local loaded = {}
-  local all = load_rows(link, q, place, keys, function(one, key)
-    found[key] = one
-    loaded[#loaded + 1] = one
+  load_rows(link, q, place, keys, function(rows, key_at)
+    for i = 1, #rows do
+      found[key_at(i)] = rows[i]
+    end
+    remember_owners(rows, link, owners)
+    loaded = append(loaded, rows)
   end)
-  remember_owners(all, link, owners)
   relation.settle(owners, link, found)
   return loaded
 end

@@ -85,6 +85,7 @@ function relation.backward(inverse)
     name = inverse.name, model = over and over:target() or inverse.model, own = field:keys(), match = field:locals(),
     keys = field:keys(), text = (field.parts and field.name or field.attribute) .. "__in",
     inverse = inverse, back = field, over = over, one = inverse.one,
+    rows = "*" .. inverse.name, -- where the rows that were prefetched are kept; names of fields have no "*"
     lazy = inverse.set and not inverse.turned and inverse.set.lazy or nil,
     title = field:target().name .. "." .. inverse.name,
   }
@@ -292,6 +293,13 @@ end
 
 -- ---- to many ----
 
+-- Integers are what keys of that kind are in a slot; others are converted first.
+local is_integer = math.type and function(key)
+  return math.type(key) == "integer"
+end or function()
+  return false
+end
+
 --- The query set of the objects that a link to many leads to.
 function relation.to_many(object, link)
   local key = own_key(object, link)
@@ -306,8 +314,19 @@ function relation.to_many(object, link)
   local class = getmetatable(object).class
   local _, other = place_of(object, class)
   _, other = relation.place_behind(link, class.model, other)
+  local extra = { database = other, home = other, owner = object, link = link }
+  local shape = link.shape
+  if shape and link.own[2] == nil and is_integer(key) then -- the same query set but for its one value
+    extra.whole = shape
+    return setmetatable({ model = link.model, shape = shape, slots = { key }, top = false, skip = false, extra = extra },
+      link.metatable)
+  end
   local owned = relation.owned(link, object)
-  return query.with(owned, { database = other, home = other, owner = object, link = link, whole = owned.shape })
+  extra.whole = owned.shape
+  if owned.shape.count == 1 then
+    link.shape, link.metatable = owned.shape, getmetatable(owned)
+  end
+  return query.with(owned, extra)
 end
 
 local function column_names(fields)
@@ -347,7 +366,7 @@ function relation.rows_of(q)
   if not owner or q.shape ~= extra.whole or q.top or q.skip or extra.database ~= extra.home or extra.prefetch then
     return nil
   end
-  local rows = state.rows(owner, extra.link.name)
+  local rows = state.related(owner, extra.link.rows)
   if rows == nil and extra.link.lazy then
     return refuse_lazy(extra.link)
   end

@@ -113,15 +113,6 @@ function state.relate(object, name, other)
   all[name] = other
 end
 
---- The rows of a relation to many that were prefetched. Field names have no "*".
-function state.rows(object, name)
-  return state.related(object, "*" .. name)
-end
-
-function state.set_rows(object, name, rows)
-  state.relate(object, "*" .. name, rows)
-end
-
 function state.unrelate(object)
   related[object] = nil
 end
