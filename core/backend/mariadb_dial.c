@@ -327,14 +327,14 @@ mp_status mp_mydial_check(const mp_config *config, mp_error *err)
 
 /* Strict, and the same wherever the server is. A 0 is a key like any other, and what is assigned at once does not see
 ** each other, as on the other databases; texts compare by code point where no column says otherwise. A recursion is not cut
-** short without a word. A reader that takes its time with a stream is not to be cut off for it. */
+** short without a word, nor is a text that many are joined to. A reader that takes its time with a stream is not to be cut off for it. */
 #define SQL_MODE                                                                                   \
   "STRICT_ALL_TABLES,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"                            \
   "ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION"
 #define SETTINGS(collation, mode, own)                                                             \
   "SET NAMES utf8mb4 COLLATE " collation ", sql_mode='" SQL_MODE mode "', " own ", "               \
   "time_zone='+00:00', autocommit=1, sql_auto_is_null=0, lc_messages='en_US', "                    \
-  "net_write_timeout=3600"
+  "net_write_timeout=3600, group_concat_max_len=4294967295"
 
 const char *mp_mydial_settings(mp_myflavour flavour)
 {

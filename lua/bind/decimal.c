@@ -100,6 +100,8 @@ static int calculate(lua_State *L, const char *sign, operation op)
 {
   char text[MP_DECIMAL_TEXT_MAX];
   mp_value a, b, result;
+  if (lmp_answered(L, sign))
+    return 1;
   operands(L, sign, &a, &b);
   mp_status status = op(&a, &b, &result, text);
   if (status == MP_E_DIVISION_BY_ZERO)

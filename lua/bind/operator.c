@@ -103,8 +103,28 @@ static int value_tostring(lua_State *L)
   return 1;
 }
 
+bool lmp_answered(lua_State *L, const char *sign)
+{
+  static const char *const events[][2] = {{"+", "__add"},    {"-", "__sub"},   {"*", "__mul"},
+                                          {"/", "__div"},    {"//", "__idiv"}, {"%", "__mod"},
+                                          {"..", "__concat"}};
+  if (!lua_istable(L, 2))
+    return false;
+  for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
+    if (strcmp(events[i][0], sign) != 0 || !luaL_getmetafield(L, 2, events[i][1]))
+      continue;
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, 2);
+    lua_call(L, 2, 1);
+    return true;
+  }
+  return false;
+}
+
 static int value_concat(lua_State *L)
 {
+  if (lmp_answered(L, ".."))
+    return 1;
   for (int i = 1; i <= 2; i++) {
     const mp_value *value = lmp_test_value(L, i);
     if (value != NULL)

@@ -418,6 +418,8 @@ static int interval_seconds(lua_State *L)
 
 static int cannot(lua_State *L, const char *sign)
 {
+  if (lmp_answered(L, sign))
+    return 1;
   return lmp_raise(L, MP_E_BAD_ARGUMENT, "cannot calculate %s %s %s", lmp_describe(L, 1), sign,
                    lmp_describe(L, 2));
 }

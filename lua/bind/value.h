@@ -130,6 +130,10 @@ void lmp_new_meta(lua_State *L, int metas, mp_kind kind);
 /* A value or a whole number as an operand. False: something else. */
 bool lmp_to_operand(lua_State *L, int idx, mp_value *out);
 
+/* The right operand is a table that knows this operator itself (an expression of a query): its
+** answer is pushed. False: it is not. */
+bool lmp_answered(lua_State *L, const char *sign);
+
 /* "a string", "a date": how a message calls the value at idx. Never its contents. */
 const char *lmp_describe(lua_State *L, int idx);
 

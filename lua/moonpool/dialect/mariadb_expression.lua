@@ -177,7 +177,7 @@ return function(visit, calls, fail)
     { "MICROSECOND", function(interval) return interval.microseconds end },
   }
 
-  local function whole_days(interval) return interval.days + interval.microseconds / 86400000000 end
+  local function whole_days(interval) return interval.days + math.floor(interval.microseconds / 86400000000) end
 
   local function moved(w, node)
     local right, operator = node.right, " " .. node.operator .. " INTERVAL "
@@ -186,6 +186,7 @@ return function(visit, calls, fail)
     if right.op ~= "slot" then
       errors.raise("unsupported", "a time that moves by an interval which is no value: MariaDB has no intervals in columns")
     end
+    right = { index = right.index, kind = "int" }
     if node.kind == "date" then
       return w:say(operator):slot(right, PARTS_OF[1][2]):say(" MONTH" .. operator):slot(right, whole_days):say(" DAY")
     end
@@ -193,9 +194,16 @@ return function(visit, calls, fail)
     return w
   end
 
+  -- What is beyond the year 9999 is NULL to the server.
+  local function checked_move(w, node)
+    w:say("if("):operand(node.left):say(" IS NOT NULL AND ("); moved(w, node):say(") IS NULL, if(")
+    fail(w, "out of range", function() w:write(node.left) end):say(" > 0, NULL, NULL), ")
+    return moved(w, node):say(")")
+  end
+
   function visit.temporal(w, node)
     local left, right = node.left, node.right
-    if node.kind ~= "interval" then return moved(w, node) end
+    if node.kind ~= "interval" then return checked_move(w, node) end
     if left.kind == "date" then
       w:say("concat('P', datediff("):write(left):say(", "):write(right):say("), 'D')")
     elseif left.kind == "time" then

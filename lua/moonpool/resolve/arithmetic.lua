@@ -45,6 +45,29 @@ local function numbers(operator, left, right)
   return operator == "/" and "float" or "int"
 end
 
+-- A date moves by whole days, as mp.date does.
+local WHOLE_DAYS = {
+  kind = "interval",
+  convert = function(_, value)
+    local interval = expression.converted("interval", value)
+    if interval.microseconds % 86400000000 ~= 0 then
+      errors.raise("bad_argument", "a date moves by whole days: mp.cast(x, \"datetime\") + an interval has a time as well")
+    end
+    return interval
+  end,
+}
+
+-- What the databases do not do in one way, with the way out.
+local function check_moved(left, right)
+  if left.kind == "interval" then
+    errors.raise("unsupported", "intervals are added in Lua: SQLite and MariaDB keep them as texts")
+  elseif left.kind == "time" then
+    errors.raise("unsupported", "a time of the day is moved in Lua: the databases do not agree what is behind midnight")
+  elseif right.kind == "interval" and left.kind == "date" and right.op ~= "slot" then
+    errors.raise("unsupported", "a date moves by an interval that is a value, or by a number of days")
+  end
+end
+
 -- ---- operands ----
 
 -- A literal takes its kind from what it is calculated with: "0.10" beside a decimal is one, "P1D" beside a date an
@@ -54,7 +77,9 @@ local function operand_beside(resolver, template, other, operator)
   local kind = template.kind
   if kind == "text" and NUMBER[other.kind] or other.kind == "decimal" and kind == "int" then
     return expression.slot_of_kind(resolver, template, other.kind)
-  elseif kind == "text" and (MOVES[other.kind] or other.kind == "interval") and operator ~= ".." then
+  elseif operator ~= ".." and other.kind == "date" and (kind == "text" or kind == "interval") then
+    return expression.slot_taken(resolver, template, WHOLE_DAYS)
+  elseif operator ~= ".." and kind == "text" and MOVES[other.kind] then
     return expression.slot_of_kind(resolver, template, "interval")
   end
   return expression.resolve(resolver, template)
@@ -78,6 +103,7 @@ function resolvers.binary(resolver, template)
   local moved = temporal(operator, left, right)
   if moved then
     if MOVES[right.kind] and not MOVES[left.kind] then left, right = right, left end -- what moves stands first
+    if moved ~= "interval" or left.kind == "interval" then check_moved(left, right) end
     return { op = "temporal", operator = operator, left = left, right = right, kind = moved, null = null }
   end
   return {

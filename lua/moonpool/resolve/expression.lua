@@ -54,6 +54,9 @@ for name, kind in pairs(core.kind) do
   }
 end
 
+--- The value as one of that kind, or raises bad_argument.
+function expression.converted(kind, value) return by_kind[kind]:convert(value) end
+
 local function slot(resolver, template, kind, takes)
   local index = template.index + resolver.offset
   resolver.takes[index] = takes
