@@ -114,6 +114,12 @@ return function(visit, calls, fail)
     w:say(" END")
   end
 
+  function visit.json_rank(w, node)
+    w:say("CASE json_type("); extract(w, node.operand)
+    w:say(") WHEN 'BOOLEAN' THEN 1 WHEN 'INTEGER' THEN 2 WHEN 'DOUBLE' THEN 2 WHEN 'DECIMAL' THEN 2 WHEN 'STRING' THEN 3")
+    w:say(" WHEN 'ARRAY' THEN 4 WHEN 'OBJECT' THEN 4 END")
+  end
+
   local function path_of_key(key)
     if key:find "[%c\127]" then errors.raise("bad_argument", "has_key: control bytes in the key " .. vocabulary.quoted(key)) end
     return "$." .. quoted(key)
@@ -125,8 +131,9 @@ return function(visit, calls, fail)
     w:say("json_contains_path("); extract(w, node.operand):say(", 'one', "):slot(node.key, path_of_key):say(")")
   end
 
+  -- The server finds JSON equal to NULL.
   function visit.json_equal(w, left, right)
-    w:say("json_equals("); extract(w, left):say(", "):write(right):say(")")
+    w:say("("); extract(w, left):say(" IS NOT NULL AND json_equals("); extract(w, left):say(", "):write(right):say("))")
   end
 
   -- ---- arrays: JSON here ----

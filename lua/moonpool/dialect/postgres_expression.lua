@@ -92,6 +92,11 @@ return function(visit, calls, alone)
     inside(w, node.operand):say(")" .. (AS[node.kind] or " #>> '{}'" .. TEXT) .. " END")
   end
 
+  function visit.json_rank(w, node)
+    w:say("CASE jsonb_typeof("); inside(w, node.operand)
+    w:say(") WHEN 'boolean' THEN 1 WHEN 'number' THEN 2 WHEN 'string' THEN 3 WHEN 'array' THEN 4 WHEN 'object' THEN 4 END")
+  end
+
   function visit.json_has(w, node)
     w:say("("); inside(w, node.operand):say(") -> "); value(w, node.key):say(" IS NOT NULL")
   end

@@ -117,6 +117,12 @@ return function(visit, calls)
     w:say(" END")
   end
 
+  function visit.json_rank(w, node)
+    w:say("CASE "); inside(w, node.operand, "json_type")
+    w:say(" WHEN 'false' THEN 1 WHEN 'true' THEN 1 WHEN 'integer' THEN 2 WHEN 'real' THEN 2 WHEN 'text' THEN 3")
+    w:say(" WHEN 'array' THEN 4 WHEN 'object' THEN 4 END")
+  end
+
   local function path_of_key(key)
     if key:find "[%c\127]" then errors.raise("bad_argument", "has_key: control bytes in the key " .. vocabulary.quoted(key)) end
     return "$." .. quoted(key)

@@ -44,10 +44,11 @@ local function among(operand, list)
   return node.joined("or", either)
 end
 
-comparison["in"] = { takes = "list", build = among }
+comparison["in"] = { takes = "list", equates = true, build = among }
 
 comparison.not_in = {
   takes = "list",
+  equates = true,
   build = function(operand, list) return node.negation(among(operand, list)) end,
 }
 

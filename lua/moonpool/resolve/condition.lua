@@ -78,7 +78,13 @@ local function among_json(resolver, entry, left, operand)
     found.items[#found.items + 1] = value
   end
   local either = {}
-  for i, one in ipairs(order) do either[i] = node.among(one.left, one.items) end
+  for _, one in ipairs(order) do
+    if one.left.kind == "json" then
+      for _, item in ipairs(one.items) do either[#either + 1] = node.compare("=", one.left, item) end
+    else
+      either[#either + 1] = node.among(one.left, one.items)
+    end
+  end
   if operand.has_null then either[#either + 1] = node.is_null(left) end
   local any = node.joined("or", either)
   return entry.name == "not_in" and node.negation(any) or any
@@ -111,8 +117,11 @@ local function build(resolver, entry, left, operand)
   if takes == "pair" then
     local low, as = value_beside(resolver, operand[1], left, entry)
     local high, other = value_beside(resolver, operand[2], left, entry)
-    if as.kind ~= other.kind then check_kinds(low, high) end
-    return entry.build(as.op ~= "json" and as or other, low, high)
+    if as.kind ~= other.kind and low.op ~= "null" and high.op ~= "null" then -- numbers of two kinds in JSON
+      check_kinds(low, high)
+      return node.joined("and", { node.compare(">=", as, low), node.compare("<=", other, high) })
+    end
+    return entry.build(as, low, high)
   end
   local value, as = value_beside(resolver, operand, left, entry)
   return entry.build(as, value)

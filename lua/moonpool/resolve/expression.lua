@@ -127,8 +127,7 @@ local function path_of(resolver, template)
   end
   local rows = resolver.scope.base.rows
   if rows and not rows.whole then template_room.refuse_name(model, resolver.annotations, template._path) end
-  model:expression(template._path)
-  return model:path(template._path)
+  return model:place(template._path)
 end
 expression.path_of = path_of
 

@@ -203,7 +203,7 @@ end
 -- What was found about paths and queries may lead to a model that was replaced.
 local function forget_all()
   for _, one in ipairs(model.all()) do
-    one.paths, one.expressions, one.statements = {}, {}, {}
+    one.paths, one.places, one.expressions, one.statements = {}, {}, {}, {}
     one.plan, one.stored, one.loaded, one.kinds = nil, nil, nil, nil
     for _, forget in ipairs(forgetters) do forget(one) end
   end
@@ -214,7 +214,7 @@ local function new(name, options)
     name = name, options = options, declared = {}, declarations = {}, inverses = {}, children = {}, times = {},
     find = model.find, names = model.names,
     -- found once for each text; root: the shape of the query set of all rows
-    root = nil, paths = {}, expressions = {}, statements = {},
+    root = nil, paths = {}, places = {}, remembered = 0, expressions = {}, statements = {},
   }, Model)
   self.base = self -- the one whose table it is
   return self
@@ -369,6 +369,17 @@ function Model:whole_key()
   return whole
 end
 
+-- Names behind JSON may be a program's input: then forgotten, and found again.
+local MOST_REMEMBERED = 2000
+
+local function remember(self, room, text, found)
+  if self.remembered >= MOST_REMEMBERED then
+    self.paths, self.places, self.expressions, self.remembered = {}, {}, {}, 0
+  end
+  self.remembered = self.remembered + 1
+  self[room][text] = found
+end
+
 --- What a key of filter says, found once for each text.
 ---@param text string
 ---@return moonpool.path
@@ -376,7 +387,19 @@ function Model:path(text)
   local found = self.paths[text]
   if not found then
     found = path.parse(self, text, true)
-    self.paths[text] = found
+    remember(self, "paths", text, found)
+  end
+  return found
+end
+
+--- What a name says where no lookup may stand behind it, found once for each text.
+---@param text string
+---@return moonpool.path
+function Model:place(text)
+  local found = self.places[text]
+  if not found then
+    found = path.parse(self, text, false)
+    remember(self, "places", text, found)
   end
   return found
 end
@@ -387,9 +410,9 @@ end
 function Model:expression(text)
   local found = self.expressions[text]
   if not found then
-    path.parse(self, text, false)
+    self:place(text)
     found = expression.path(self, text)
-    self.expressions[text] = found
+    remember(self, "expressions", text, found)
   end
   return found
 end

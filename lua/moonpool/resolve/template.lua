@@ -201,6 +201,9 @@ function template.refuse_name(model, columns, name)
     vocabulary.suggest(name, columns)))
 end
 
+-- Names behind JSON may be a program's input: then forgotten, and found again.
+local MOST_MEANINGS = 1000
+
 --- What a key of a filter table means: an annotation ("n__gt") or a path of the model.
 ---@return table { text, rank, lookup, path or annotation }
 function template.meaning(context, key)
@@ -223,6 +226,8 @@ function template.meaning(context, key)
     meaning = { text = key, path = path, lookup = path.lookup, rank = path.rank, typed = path.field.kind_name == "json" }
   end
   meaning.entry = lookup.entries[meaning.lookup]
+  context.meant = (context.meant or 0) + 1
+  if context.meant > MOST_MEANINGS then context.meanings, context.meant = {}, 1 end
   context.meanings[key] = meaning
   return meaning
 end
@@ -266,7 +271,7 @@ end
 local function field_of(walk, node)
   local context = walk.context
   if node._op ~= "path" or not node._model or node._model.name ~= context.model.name then return nil end
-  return context.model:path(node._path).field
+  return context.model:place(node._path).field
 end
 
 local function walk_condition(walk, node)

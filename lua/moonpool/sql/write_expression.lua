@@ -2,6 +2,7 @@
 -- each. Spelled the same on all databases, or by the dialect.
 
 local errors = require "moonpool.errors"
+local nodes = require "moonpool.tree.node"
 
 local visit = { methods = {} }
 
@@ -40,6 +41,24 @@ function methods.over(w, over, frame)
 end
 
 function visit.window(w, node) w:write(node.inner) end
+
+-- ---- JSON ----
+
+-- The servers' own orders of JSON differ: here false, true, numbers, texts, anything else.
+local ORDER = { "bool", "decimal", "text" }
+
+--- An item of ORDER BY that is JSON.
+function methods.json_order(w, item)
+  local inner = item.expression
+  local function key(expression)
+    return { expression = expression, descending = item.descending, nulls = item.nulls }
+  end
+  w.dialect.order_item(w, key { op = "json_rank", operand = inner, kind = "int", null = true })
+  for _, kind in ipairs(ORDER) do
+    w.dialect.order_item(w:say(", "), key(nodes.json_as(inner, kind)))
+  end
+  return w
+end
 
 -- ---- conditions as values ----
 

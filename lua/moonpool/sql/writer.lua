@@ -421,6 +421,7 @@ end
 
 --- One item of ORDER BY. NULL comes first, and last with DESC, unless the item says otherwise.
 function Writer:order_item(item)
+  if item.expression.kind == "json" then return self:json_order(item) end
   self.dialect.order_item(self, item)
   return self
 end
