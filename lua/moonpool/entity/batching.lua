@@ -37,7 +37,8 @@ end
 
 -- ---- update ----
 
--- Columns that are compared with what was loaded. JSON has no equality that all databases share.
+-- Columns that are compared with what was loaded. JSON, and arrays that are JSON, have no equality that all databases
+-- share.
 local function checked_places(meta)
   local places = meta.checked_places
   if places == nil then
@@ -45,7 +46,7 @@ local function checked_places(meta)
     local model = meta.class.model
     for place, name in ipairs(meta.plan.names) do
       local field = model.by_name[name]
-      if field and not field.primary_key and field.kind_name ~= "json" then
+      if field and not field.primary_key and field.kind_name ~= "json" and field.kind_name ~= "array" then
         places[#places + 1] = place
       end
     end
@@ -59,16 +60,16 @@ local function group_for(groups, by_key, meta, names, checks)
   local key = table.concat(names, ",") .. (checks and " " .. table.concat(meta.plan.names, ",") or "")
   local group = by_key[key]
   if group == nil then
-    group = { names = names, meta = meta, n = 0, params = {}, objects = {}, new = {} }
+    group = { names = names, meta = meta, n = 0, width = 0, params = {}, objects = {} }
     by_key[key] = group
     groups[#groups + 1] = group
   end
   return group
 end
 
-local function add_values(class, one, fields, params, n)
-  local problems
-  for _, field in ipairs(fields) do
+local function checked_values(class, one, fields)
+  local values, problems = {}, nil
+  for place, field in ipairs(fields) do
     local taken, why = field:check(rawget(one, field.attribute), one)
     if field.version then
       why = "is counted by moonpool: it cannot be assigned"
@@ -79,35 +80,12 @@ local function add_values(class, one, fields, params, n)
     else
       rawset(one, field.attribute, taken)
     end
-    n = n + 1
-    params[n] = taken
+    values[place] = taken
   end
   if problems then
     return validation.refuse(class, problems)
   end
-  return n
-end
-
--- What every update changes beside: the time of it, the version. Those of these fields that are to be written.
-local function counted_of(model, fields)
-  local list, stamp = {}, model.stamp
-  for _, field in ipairs(fields) do
-    if field == stamp then
-      stamp = nil
-    end
-  end
-  list[1] = stamp
-  list[#list + 1] = model.version
-  return list
-end
-
-local function add_counted(one, model, counted, params, n, new)
-  for _, field in ipairs(counted) do
-    n = n + 1
-    params[n] = field == model.version and updating.version_of(one, field) + 1 or core.now_datetime()
-    new[#new + 1] = params[n]
-  end
-  return n
+  return values
 end
 
 local function add_checked(one, meta, params, n)
@@ -119,8 +97,8 @@ local function add_checked(one, meta, params, n)
   return n
 end
 
-local function refuse_stale(group, affected, optimistic)
-  local why = optimistic and "was changed by somebody else since it was loaded, or deleted"
+local function refuse_stale(group, affected, checked)
+  local why = checked and "was changed by somebody else since it was loaded, or deleted"
     or "is not in the database any more: it was deleted, or its key changed"
   if #group.objects == 1 then
     return errors.raise("stale", tostring(group.objects[1]) .. " " .. why)
@@ -158,12 +136,8 @@ local function update_group(class, database, group, optimistic)
   if affected < #group.objects then
     return refuse_stale(group, affected, optimistic or model.version ~= nil)
   end
-  local at = 0
-  for _, one in ipairs(group.objects) do
-    for _, field in ipairs(group.counted) do
-      at = at + 1
-      rawset(one, field.attribute, group.new[at])
-    end
+  for place, one in ipairs(group.objects) do
+    updating.took(one, group.names, group.params, (place - 1) * group.width)
     updating.wrote(one, group.names)
   end
 end
@@ -178,25 +152,17 @@ function batching.update(class, database, objects, optimistic)
     validation.settle_relations(one, class)
     local fields = updating.changed_fields(one)
     if fields then
-      local names, meta = {}, getmetatable(one)
-      for place, field in ipairs(fields) do
-        names[place] = field.attribute
-      end
-      local counted = counted_of(class.model, fields)
-      for _, field in ipairs(counted) do
-        names[#names + 1] = field.attribute
+      local params, meta = {}, getmetatable(one)
+      local names, n = updating.assignments(one, class, fields, checked_values(class, one, fields), params, 0)
+      n = updating.row_values(one, params, n)
+      if optimistic then
+        n = add_checked(one, meta, params, n)
       end
       local group = group_for(groups, by_key, meta, names, optimistic)
-      group.counted = counted
-      local n = add_values(class, one, fields, group.params, group.n)
-      n = add_counted(one, class.model, counted, group.params, n, group.new)
-      if optimistic then
-        n = updating.key_values(one, group.params, n)
-        n = add_checked(one, meta, group.params, n)
-      else
-        n = updating.row_values(one, group.params, n)
+      for place = 1, n do
+        group.params[group.n + place] = params[place]
       end
-      group.width, group.n = n - group.n, n
+      group.width, group.n = n, group.n + n
       group.objects[#group.objects + 1] = one
       written[#written + 1] = one
     end

@@ -161,42 +161,56 @@ function updating.stale(self, class)
     or " is not in the database any more: it was deleted, or its key changed"))
 end
 
---- Write values to columns of an object's row, and with them what every update changes: the time of it, the version. The
---- object has the values when that is done.
+--- What an update of an object writes: values of fields, and with them what every update changes: the time of it, the
+--- version. They go behind the n that are there.
 ---@param fields table[]
 ---@param values any[]
----@param live boolean? only where the row is not marked as deleted
----@return integer rows 0: the row is gone, or was changed since the object read it
-function updating.assign(self, class, database, fields, values, live)
-  local model, n = class.model, #fields
-  local names, params = {}, {}
+---@return string[] names, integer n
+function updating.assignments(self, class, fields, values, params, n)
+  local model, names, count = class.model, {}, #fields
   local stamp, version = model.stamp, model.version
   for place, field in ipairs(fields) do
-    names[place], params[place] = field.attribute, values[place]
+    names[place], params[n + place] = field.attribute, values[place]
     if field == stamp then
       stamp = nil
     end
   end
   if stamp then
-    n = n + 1
-    names[n], params[n] = stamp.attribute, core.now_datetime()
+    count = count + 1
+    names[count], params[n + count] = stamp.attribute, core.now_datetime()
   end
   if version then
-    n = n + 1
-    names[n], params[n] = version.attribute, updating.version_of(self, version) + 1
+    count = count + 1
+    names[count], params[n + count] = version.attribute, updating.version_of(self, version) + 1
   end
-  local written = n
+  return names, n + count
+end
+
+--- The row has these values now, which stand behind the n in params.
+---@param names string[]
+function updating.took(self, names, params, n)
+  local missing = getmetatable(self).missing
+  for place, name in ipairs(names) do
+    if not (missing and missing[name]) then
+      rawset(self, name, params[n + place])
+    end
+  end
+end
+
+--- Write values to columns of an object's row. The object has the values when that is done.
+---@param fields table[]
+---@param values any[]
+---@param live boolean? only where the row is not marked as deleted
+---@return integer rows 0: the row is gone, or was changed since the object read it
+function updating.assign(self, class, database, fields, values, live)
+  local params = {}
+  local names, n = updating.assignments(self, class, fields, values, params, 0)
   n = updating.row_values(self, params, n)
-  local st = row.update_row(model, loading.dialect_of(database), names, live)
+  local st = row.update_row(class.model, loading.dialect_of(database), names, live)
   state.note(self, database)
   local affected = run(database, nil, st.sql, "write", params, n, loading.options(database, st), core.take)
   if affected > 0 then
-    local missing = getmetatable(self).missing
-    for place = 1, written do
-      if not (missing and missing[names[place]]) then
-        rawset(self, names[place], params[place])
-      end
-    end
+    updating.took(self, names, params, 0)
     updating.wrote(self, names)
   end
   return affected

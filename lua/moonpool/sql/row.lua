@@ -181,7 +181,11 @@ function row.upsert(model, dialect, names, rows, conflict, update, returning)
       columns[i] = {}
       for j, field in ipairs(list) do columns[i][j] = field.column end
     end
+    local counter = #update > 0 and model.version and model.version.column
     dialect.upsert(w, columns[1], columns[2], columns[3])
+    if counter then
+      w:say(", "):name(counter):say(" = "):name(model.table):say("."):name(counter):say(" + 1")
+    end
     return finish_insert(w, returning and fields_of(model, returning), #update == 0)
   end)
 end

@@ -1,0 +1,118 @@
+-- Rows that a program gives, read into groups that write the same columns: their values are checked and ready as
+-- parameters, one row behind the other.
+
+local building = require "moonpool.entity.building"
+local errors = require "moonpool.errors"
+local object = require "moonpool.entity.object"
+local validation = require "moonpool.entity.validation"
+
+local grouping = {}
+
+---@class moonpool.group
+---@field omitted integer     which fields are left to the database
+---@field n integer           rows
+---@field width integer       values of a row
+---@field objects table[]     of the rows, where they are wanted
+---@field params any[]
+---@field places integer[]?   of the rows among all that the program gave, where there are several groups
+---@field at integer?         the row that is being written, where each is a statement
+
+-- One row as an object, or as nothing but its values where no object is wanted. They go behind the n that are there.
+local function read_row(class, values, wanted, params, n)
+  if getmetatable(values) == nil then
+    local one = wanted and {} or nil
+    local read, last, omitted = validation.read(class, values, one, params, n)
+    if read then
+      return one and setmetatable(one, class.meta), last, omitted
+    end
+  end
+  local one = values
+  if not object.is(values) or getmetatable(values).class ~= class then
+    one = building.build(class, values, false)
+  end
+  local _, last, omitted = validation.values(one, class, params, n)
+  return one, last, omitted
+end
+
+-- The group of rows with the same fields left out.
+local function group_for(groups, omitted, width)
+  for _, found in ipairs(groups) do
+    if found.omitted == omitted then
+      return found
+    end
+  end
+  local found = { omitted = omitted, width = width, n = 0, objects = {}, params = {} }
+  groups[#groups + 1] = found
+  return found
+end
+
+-- From the second group on the place of a row in its group is not that in the program's array.
+local function note_places(groups)
+  if groups[2] and not groups.apart then
+    groups.apart = true
+    for _, some in ipairs(groups) do
+      some.places = {}
+      for place = 1, some.n do
+        some.places[place] = place
+      end
+    end
+  elseif groups[2] then
+    groups[#groups].places = groups[#groups].places or {}
+  end
+end
+
+-- Fill groups and objects; at[1] is the row that is being read.
+local function read_rows(class, rows, wanted, groups, objects, at)
+  local into = { n = 0, width = 0, params = {} } -- most rows belong where the one before did
+  for place = 1, #rows do
+    at[1] = place
+    local before = into.n * into.width
+    local one, last, omitted = read_row(class, rows[place], wanted, into.params, before)
+    if omitted ~= into.omitted then
+      local params, width = into.params, last - before
+      into = group_for(groups, omitted, width)
+      note_places(groups)
+      for column = 1, width do
+        into.params[into.n * width + column], params[before + column] = params[before + column], nil
+      end
+    end
+    into.n = into.n + 1
+    if into.places then
+      into.places[into.n] = place
+    end
+    if wanted then
+      objects[place], into.objects[into.n] = one, one
+    end
+  end
+end
+
+--- The rows in groups that write the same columns, in order.
+---@param rows table[]
+---@param wanted boolean whether there are to be objects
+---@return moonpool.group[] groups, table[] objects
+--- Raises validation (err.row is the place).
+function grouping.rows(class, rows, wanted)
+  local groups, objects, at = {}, {}, {}
+  local ok, err = pcall(read_rows, class, rows, wanted, groups, objects, at)
+  if not ok then
+    if errors.is_error(err) and err.kind == "validation" then
+      err.message = "row " .. at[1] .. ": " .. err.message
+      err.row = at[1]
+    end
+    return error(err, 0)
+  end
+  return groups, objects
+end
+
+--- The parameters of some rows of a group.
+---@return any[] params, integer n
+function grouping.slice(some, first, last)
+  local params, width = {}, some.width
+  local before, n = (first - 1) * width, (last - first + 1) * width
+  for place = 1, n do
+    params[place] = some.params[before + place]
+  end
+  return params, n
+end
+
+return grouping
