@@ -179,6 +179,15 @@ local resolvers = {
   derived = function(resolver, template)
     return node.derived(resolver.scope.base, template.name, template.kind, template.null, template.number)
   end,
+  -- a column of the rows of a table expression that its recursive definition joins
+  beside = function(resolver, template)
+    local base = resolver.scope.base
+    local joined = base.links[template.relation]
+    local is_joined = joined and joined.rows ~= nil
+    local found = node.derived(is_joined and joined or base, template.name, template.kind, template.null, template.number)
+    found.lost = not is_joined
+    return found
+  end,
   slot = function(resolver, template)
     return slot(resolver, template, template.kind, as_it_is)
   end,

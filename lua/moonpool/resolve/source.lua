@@ -96,6 +96,15 @@ function source.between(to, inverse)
   return joined
 end
 
+--- Rows of a table expression, joined as what a relation leads to.
+---@param on table[]  pairs of columns, as those of relations
+function source.beside(from, model, name, on, rows)
+  local joined = add(from.scope, model, name, false)
+  joined.from, joined.on, joined.rows, joined.standing, joined.null = from, on, rows, nil, false
+  from.links[name] = joined
+  from.scope.joins[#from.scope.joins + 1] = joined
+end
+
 --- A scope for the rows of a relation to many, tied to the row of `from`: tie.on pairs a column of the scope's own table
 --- with one of from.
 ---@param from table  source

@@ -30,7 +30,7 @@ end
 -- Whether rows can be told by a WHERE on the one table. Sub-selects are left to the narrowed form on
 -- servers that do not let a statement read what it changes.
 local function is_direct(q, select, dialect)
-  if q.top or q.skip or q.shape.from or #select.scope.joins > 0 then return false end
+  if q.top or q.skip or q.shape.from or q.shape.ctes or #select.scope.joins > 0 then return false end
   return dialect.name ~= "mariadb" or select.scope.names.count == 1
 end
 

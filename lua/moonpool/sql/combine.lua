@@ -80,6 +80,7 @@ local function shape_of(first, method, operator, parts, count)
   end
   for i = 1, count do takes[i] = expression_room.as_it_is end
   return shape_room.new {
+    pure = true, -- nothing was added to the rows yet: what is derived from this shape does not have it
     model = model, count = count, takes = takes, context = context, conditions = {}, reversed = false, distinct = false,
     output = first.output, loaded = whole and first.loaded or nil,
     related = whole and first.related or nil, values = values, nothing = false, filtered = filtered,
@@ -106,12 +107,39 @@ function combine.rows(q)
   return over("aggregate", "rows", q)
 end
 
+--- Whether the rows of a query set are whole objects, and the names of their columns.
+---@return boolean whole, string[] names
+function combine.form(q)
+  local whole, names = q.shape.output == "objects", {}
+  if whole then
+    for i, field in ipairs(q.model.stored) do names[i] = field.column end
+  end
+  for _, column in ipairs(columns_of(template.query(template.walk({}, {}, 0, true), q), whole)) do
+    names[#names + 1] = column.name
+  end
+  return whole, names
+end
+
+--- The rows of the table expression of that name, of the form of a query set.
+function combine.named(q, name)
+  local from, key = q.shape, "named " .. #name .. ":" .. name
+  local to = from.next[key]
+  if not to then
+    to = shape_of(from, "with_cte", "rows", { template.query(template.walk({}, {}, 0, true), q) }, 0)
+    to.from = { cte = name, whole = to.from.whole, names = to.from.names }
+    to.filtered, to.takes, to.related = false, {}, nil
+    shape_room.follow(from, key, to)
+  end
+  return step.limited(step.derived(step.root(q.model, getmetatable(q), q.extra and { database = q.extra.database }), to, {}))
+end
+
 -- The database that a query set is bound to: that of its entity, or another.
 local function database_of(q)
   return q.extra and q.extra.database or q.model.database or false
 end
 
-local function check_parts(method, q, other)
+--- A query set, or the entity whose rows it stands for, of the database of q.
+function combine.check_database(method, q, other)
   local what = q.model.name .. ":" .. method
   if not template.is_query(other) then
     local meta = getmetatable(other)
@@ -121,14 +149,21 @@ local function check_parts(method, q, other)
     end
     other = class.root
   end
+  if database_of(q) ~= database_of(other) then
+    errors.raise("bad_argument", what .. ": the query sets are of different databases")
+  end
+  return other
+end
+
+local function check_parts(method, q, other)
+  local what = q.model.name .. ":" .. method
+  other = combine.check_database(method, q, other)
   local objects, others = q.shape.output == "objects", other.shape.output == "objects"
   if objects ~= others then
     errors.raise("bad_argument", what .. " takes objects with objects, values with values: one of these has values(...)")
   elseif objects and q.model ~= other.model then
     errors.raise("bad_argument", ("%s takes objects of one entity, not %s: values(...) of both give rows alike"):format(what,
       other.model.name))
-  elseif database_of(q) ~= database_of(other) then
-    errors.raise("bad_argument", what .. ": the query sets are of different databases")
   end
   return other
 end

@@ -5,6 +5,7 @@ local check = require "moonpool.sql.check"
 local condition = require "moonpool.tree.condition"
 local core = require "moonpool.core"
 local errors = require "moonpool.errors"
+local cte = require "moonpool.sql.cte"
 local expression_room = require "moonpool.resolve.expression"
 local lock = require "moonpool.sql.lock"
 local shape_room = require "moonpool.sql.shape"
@@ -140,7 +141,7 @@ local function add(q, wanted, negated)
     local built = template.condition(building, wanted)
     if negated then built = { _op = "no", built } end
     check.condition(q.shape, built, takes)
-    return { conditions = shape_room.with(q.shape.conditions, built), filtered = true }
+    return { conditions = shape_room.with(q.shape.conditions, built), filtered = true, context = cte.context(q.shape, built) }
   end)
 end
 

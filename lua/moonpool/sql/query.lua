@@ -1,9 +1,10 @@
 -- Query sets: immutable, each method gives another one. The words of api.md section 4 are in the files of their
--- kind (narrow, order, columns, related, combine, lock); here they come together with the limits, and what other rooms ask of a query
+-- kind (narrow, order, columns, related, combine, cte, lock); here they come together with the limits, and what other rooms ask of a query
 -- set. Nothing here writes SQL.
 
 local columns = require "moonpool.sql.columns"
 local combine = require "moonpool.sql.combine"
+local cte = require "moonpool.sql.cte"
 local errors = require "moonpool.errors"
 local lock = require "moonpool.sql.lock"
 local narrow = require "moonpool.sql.narrow"
@@ -29,7 +30,7 @@ local query = {
 local methods = {}
 query.methods = methods
 
-for _, room in ipairs { narrow, order, columns, related, combine, lock } do
+for _, room in ipairs { narrow, order, columns, related, combine, cte, lock } do
   for name, method in pairs(room.methods) do methods[name] = method end
 end
 
@@ -57,10 +58,6 @@ function methods.slice(q, first, last)
   if amount("slice", first) < 1 then errors.raise("bad_argument", "slice counts rows from 1") end
   if last == nil then return query.limited(q, nil, first - 1) end
   return query.limited(q, math.max(amount("slice", last) - first + 1, 0), first - 1)
-end
-
-for _, name in ipairs { "with_cte" } do
-  methods[name] = function() errors.raise("unsupported", name .. " is not built yet") end
 end
 
 return query

@@ -8,9 +8,11 @@ local condition = require "moonpool.resolve.condition"
 local errors = require "moonpool.errors"
 local expression = require "moonpool.resolve.expression"
 local node = require "moonpool.tree.node"
+local relations = require "moonpool.resolve.relations"
 local simplify = require "moonpool.sql.simplify"
 local source = require "moonpool.resolve.source"
 local template = require "moonpool.resolve.template"
+local vocabulary = require "moonpool.vocabulary"
 
 local select_room = {}
 
@@ -93,16 +95,52 @@ local function add_columns(select, shape, resolver, whole)
   end
 end
 
+-- Table expressions that were asked for their rows in what is being built, by name.
+local asked = {}
+
+-- In a recursive definition the rows found so far are joined: servers take them in no sub-select. What is left of the
+-- condition is given.
+local function join_asked(scope, built, recursing)
+  local left = { _op = "match" }
+  for _, item in ipairs(built) do
+    local query, path = item.operand.query, item.meaning.path
+    local from = query and query.shape.from
+    if not (from and from.cte == recursing) then
+      left[#left + 1] = item
+    else
+      local way, on = path.steps[1], nil
+      if not way and path.field.relation then
+        way, on = path.field, relations.pairs(path.field, false)
+      elseif way and way.inverse and not way.inverse.over and #path.steps == 1 and path.whole then
+        on = relations.pairs(way.inverse.field, true)
+      end
+      if not on or not query.shape.pure then
+        errors.raise("unsupported", ("in its own definition the rows of %s are asked for by one relation to them, as they are: %s")
+          :format(vocabulary.quoted(recursing), vocabulary.quoted(item.meaning.text)))
+      end
+      asked[recursing] = true
+      source.beside(scope.base, query.shape.model, way.name, on, from)
+    end
+  end
+  return left
+end
+
 -- Conditions on the place of a row in the order are made by the room above, which knows pages.
 local beyond
 
 --- fn(resolver, shape, built) -> condition
 function select_room.set_beyond(fn) beyond = fn end
 
-local function add_conditions(select, shape, resolver)
-  local where, having = {}, {}
+local function add_conditions(select, shape, resolver, recursing)
+  local where, having, conditions = {}, {}, shape.conditions
   if shape.nothing then where[1] = node.false_ end
-  for _, built in ipairs(shape.conditions) do
+  if recursing then
+    conditions = {}
+    for i, built in ipairs(shape.conditions) do
+      conditions[i] = built._op == "match" and join_asked(select.scope, built, recursing) or built
+    end
+  end
+  for _, built in ipairs(conditions) do
     local resolved = built._op == "beyond" and beyond(resolver, shape, built) or condition.resolve(resolver, built)
     for _, item in ipairs(select_room.parts(resolved)) do
       local list = shape.group and select_room.any_node(item, select_room.is_aggregate) and having or where
@@ -178,13 +216,18 @@ local function add_place(select)
 end
 
 -- The SELECTs of derived rows. They see nothing of the scope that they are rows of, so names may be the same in both.
-local function add_rows(scope, from, offset)
+-- recursing: the table expression that they define.
+local function add_rows(scope, from, offset, recursing)
+  if from.cte then
+    asked[from.cte] = true
+    return
+  end
   local rows = { operator = from.operator, whole = from.whole }
   for i, part in ipairs(from.parts) do
-    local select = select_room.inner(part, offset, { whole = true })
+    local select = select_room.inner(part, offset, { whole = true, recursing = recursing })
     for place, column in ipairs(select.columns) do
       local found = column.expression
-      if not (from.whole and place <= #scope.model.stored) then
+      if not (from.whole and place <= #part.shape.model.stored) then
         column.name = from.names[place]
         column.named = found.op ~= "column" or found.field.column ~= column.name
       end
@@ -194,6 +237,26 @@ local function add_rows(scope, from, offset)
     rows[i] = select
   end
   scope.base.rows = rows
+end
+
+-- What WITH defines.
+local function add_ctes(select, shape, offset)
+  select.ctes = {}
+  for i, one in ipairs(shape.ctes) do
+    local body, holder = one.part.shape, { base = {}, names = select.scope.names }
+    local is_compound = body.pure and body.from.parts and not (one.part.top or one.part.skip)
+    local before = asked
+    asked = {}
+    if is_compound then
+      add_rows(holder, body.from, offset + one.part.first, one.name)
+    else
+      add_rows(holder, { parts = { one.part }, whole = one.whole, names = one.names }, offset, one.name)
+    end
+    select.is_recursive = select.is_recursive or asked[one.name] or false
+    for name in pairs(asked) do before[name] = true end
+    asked = before
+    select.ctes[i] = { name = one.name, names = one.names, model = one.model, rows = holder.base.rows }
+  end
 end
 
 -- The order in which of equal rows the first is told: that of the shape, completed by the key.
@@ -257,6 +320,7 @@ end
 ---   top, skip       slots of the limits
 ---   bare            true: no columns and no order; the caller adds what it wants
 ---   native          true: the server has DISTINCT ON
+---   recursing       the name of the table expression that it is a part of the definition of
 ---   keys            true: of objects nothing but their keys
 ---   whole           true: all columns of an object, whichever are loaded
 ---@param shape moonpool.shape
@@ -276,8 +340,9 @@ function select_room.build(shape, options)
   if shape.distinct_on then
     order = add_distinct_on(select, shape, options)
   else
-    add_conditions(select, shape, resolver)
+    add_conditions(select, shape, resolver, options.recursing)
   end
+  if shape.ctes then add_ctes(select, shape, options.offset or 0) end
   if shape.group then
     select.group = {}
     for i, column in ipairs(shape.group) do select.group[i] = expression.resolve(resolver, column.template) end

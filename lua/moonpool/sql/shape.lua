@@ -26,6 +26,8 @@ local MOST_FOLLOWERS = 1000
 ---@field distinct_on table[]?  templates of columns: of rows that are equal in these, the first
 ---@field output string       "objects" "rows" "arrays"
 ---@field loaded table?       fields to load, in order; nil: all
+---@field ctes table[]?        table expressions of the statement: { name, part, whole, names, model }; see moonpool.sql.cte
+---@field pure boolean?       rows of others and nothing added
 ---@field related table[]?     rows of relations that are read too; see moonpool.sql.related
 ---@field place string?      rows tell what they are sorted by; see moonpool.sql.keyset
 ---@field lock string?       for_update: "wait" "nowait" "skip_locked"
@@ -38,7 +40,7 @@ local MOST_FOLLOWERS = 1000
 
 local STATE = {
   "model", "context", "conditions", "order", "reversed", "distinct", "distinct_on", "output", "loaded", "values", "group",
-  "from", "related", "lock", "place", "nothing", "filtered", "deleted",
+  "from", "ctes", "related", "lock", "place", "nothing", "filtered", "deleted",
 }
 
 local function new(state)

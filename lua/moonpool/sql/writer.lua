@@ -3,6 +3,7 @@
 -- the statement remembers which slot and, where the dialect wants another text of it (a LIKE pattern), how.
 
 local errors = require "moonpool.errors"
+local vocabulary = require "moonpool.vocabulary"
 local simplify = require "moonpool.sql.simplify"
 
 local write_expression = require "moonpool.sql.write_expression"
@@ -145,6 +146,9 @@ function visit.column(w, node)
 end
 
 function visit.derived(w, node)
+  if node.lost then
+    errors.raise("bad_argument", ("%s is known in the definition of a table expression only, which joins its rows"):format(node.name))
+  end
   if w.qualify then w:name(node.source.alias):say(".") end
   w:name(node.name)
 end
@@ -315,7 +319,7 @@ end
 local function write_rows(w, rows)
   for i, select in ipairs(rows) do
     if i > 1 then w:say(" " .. rows.operator .. " ") end
-    if #rows > 1 and (select.order or select.top or select.skip) then
+    if #rows > 1 and (select.order or select.top or select.skip or select.ctes) then
       w.dialect.member(w, select)
     else
       w:select(select)
@@ -337,10 +341,39 @@ function Writer:table(model)
   return self:table_name(model)
 end
 
+-- The rows of a table expression, which somebody has to have defined.
+local function write_named(w, rows, model)
+  local definition = w.defined and w.defined[rows.cte]
+  if not definition then
+    errors.raise("bad_argument", ("no table expression is called %s here: with_cte(%s, query set) says what it is"):format(
+      vocabulary.quoted(rows.cte), vocabulary.quoted(rows.cte)))
+  elseif definition.form ~= table.concat(rows.names, ",") or rows.whole and definition.model ~= model then
+    errors.raise("bad_argument", ("the table expression %s has other columns than those it is asked for (%s)"):format(
+      vocabulary.quoted(rows.cte), table.concat(rows.names, ", ")))
+  end
+  return w:name(rows.cte)
+end
+
+--- WITH and what it defines.
+function Writer:with(select)
+  self.defined = self.defined or {}
+  self:say(select.is_recursive and "WITH RECURSIVE " or "WITH ")
+  for i, one in ipairs(select.ctes) do
+    if i > 1 then self:say(", ") end
+    self.defined[one.name] = { form = table.concat(one.names, ","), model = one.model }
+    self:name(one.name):say(" AS (")
+    write_rows(self, one.rows)
+    self:say(")")
+  end
+  return self:say(" ")
+end
+
 function Writer:from(scope)
   local base = scope.base
   self:say(" FROM ")
-  if base.rows then
+  if base.rows and base.rows.cte then
+    write_named(self, base.rows, base.model):say(" AS "):name(base.alias)
+  elseif base.rows then
     self:say("(")
     write_rows(self, base.rows)
     self:say(") AS "):name(base.alias)
@@ -349,8 +382,9 @@ function Writer:from(scope)
     if base.alias ~= base.model.table then self:say(" AS "):name(base.alias) end
   end
   for _, joined in ipairs(scope.joins) do
-    self:say(joined.null and " LEFT JOIN " or " JOIN "):table(joined.model)
-    if joined.alias ~= joined.model.table then self:say(" AS "):name(joined.alias) end
+    self:say(joined.null and " LEFT JOIN " or " JOIN ")
+    if joined.rows then write_named(self, joined.rows, joined.model) else self:table(joined.model) end
+    if joined.alias ~= (joined.rows and joined.rows.cte or joined.model.table) then self:say(" AS "):name(joined.alias) end
     self:say(" ON ")
     write_equal(self, joined.alias, joined.from.alias, joined.on)
     if joined.standing then self:say(" AND "):operand(joined.standing) end
@@ -400,6 +434,7 @@ end
 
 --- A whole SELECT. options.grouped_names: columns are called c1, c2 ..., for a table in FROM.
 function Writer:select(select, options)
+  if select.ctes then self:with(select) end
   self:say(select.distinct and "SELECT DISTINCT " or "SELECT ")
   if select.distinct_on then self:say("DISTINCT ON ("):list(select.distinct_on, "compared"):say(") ") end
   if #select.columns == 0 then self:say("1") end
