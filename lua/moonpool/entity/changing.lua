@@ -5,6 +5,7 @@ local compile = require "moonpool.sql.compile"
 local core = require "moonpool.core"
 local errors = require "moonpool.errors"
 local inserting = require "moonpool.entity.inserting"
+local guard = require "moonpool.entity.guard"
 local loading = require "moonpool.entity.loading"
 local query = require "moonpool.sql.query"
 local query_set = require "moonpool.entity.query"
@@ -69,8 +70,10 @@ function methods:purge()
   local st = compile.delete(self, loading.dialect_of(database))
   local rows = 0
   if not st.empty then
-    local params, n = st:bind(self)
-    rows = run(database, nil, st.sql, st.access, params, n, options_of(database, st), core.take)
+    rows = guard.around(self.model, database, self, true, "rows of " .. class.name, function()
+      local params, n = st:bind(self)
+      return (run(database, nil, st.sql, st.access, params, n, options_of(database, st), core.take))
+    end)
   end
   return rows, { [class.name] = rows }
 end

@@ -3,6 +3,7 @@
 
 local core = require "moonpool.core"
 local errors = require "moonpool.errors"
+local guard = require "moonpool.entity.guard"
 local hooks = require "moonpool.entity.hooks"
 local loading = require "moonpool.entity.loading"
 local row = require "moonpool.sql.row"
@@ -31,8 +32,10 @@ function deleting.purge(self, class, database)
   local params = {}
   local n = updating.row_values(self, params, 0)
   local st = row.delete_row(class.model, loading.dialect_of(database))
-  state.note(self, database)
-  local affected = run(database, nil, st.sql, "write", params, n, loading.options(database, st), core.take)
+  local affected = guard.around(class.model, database, self, false, tostring(self), function()
+    state.note(self, database)
+    return (run(database, nil, st.sql, "write", params, n, loading.options(database, st), core.take))
+  end)
   if affected == 0 and class.model.version then
     return updating.stale(self, class)
   end

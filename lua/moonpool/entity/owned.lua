@@ -262,7 +262,7 @@ local function with_owner(extra, values)
   return all
 end
 
-local create, build, update, delete = methods.create, methods.build, methods.update, methods.delete
+local create, build, update = methods.create, methods.build, methods.update
 
 function methods:create(values)
   local extra = self.extra
@@ -297,11 +297,14 @@ function methods:update(values)
   return update(self, values)
 end
 
-function methods:delete()
-  if self.extra and self.extra.owner ~= nil then
-    changes(self.extra)
+for _, name in ipairs { "delete", "purge", "restore" } do
+  local write_rows = methods[name]
+  methods[name] = function(self)
+    if self.extra and self.extra.owner ~= nil then
+      changes(self.extra)
+    end
+    return write_rows(self)
   end
-  return delete(self)
 end
 
 return methods

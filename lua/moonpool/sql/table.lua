@@ -109,18 +109,25 @@ local function check_of(model, dialect, field)
   return check
 end
 
+-- Where the server cannot set defaults, deleting by objects and query sets does, if the default is known there (see
+-- moonpool.entity.guard); whoever else deletes is refused.
+local function on_delete_of(dialect, field)
+  if not dialect.lacks_set_default or field.on_delete ~= "set_default" then return field.on_delete end
+  if field.default == nil then
+    errors.raise("unsupported", ('%s: %s has no on_delete = "set_default" for a server_default; a default is set by moonpool'):format(
+      field:title(), dialect.name))
+  end
+  return "restrict"
+end
+
 local function foreign_key(model, dialect, field)
-  if dialect.lacks_set_default then
-    for _, option in ipairs { "on_delete", "on_update" } do
-      if field[option] == "set_default" then
-        errors.raise("unsupported", ('%s: %s has no %s = "set_default"'):format(field:title(), dialect.name, option))
-      end
-    end
+  if dialect.lacks_set_default and field.on_update == "set_default" then
+    errors.raise("unsupported", ('%s: %s has no on_update = "set_default"'):format(field:title(), dialect.name))
   end
   local key = named(model, field:locals(), "fkey")
   key.model = field:target().base
   key.table, key.references = key.model.table, columns_of(field:keys())
-  key.on_delete, key.on_update = field.on_delete, field.on_update
+  key.on_delete, key.on_update = on_delete_of(dialect, field), field.on_update
   return key
 end
 
