@@ -177,6 +177,34 @@ databases.each("a diff", function(open, database)
     assert.equal(#found.destructive, #db:diff().destructive)
   end)
 
+  it("knows what entities share, what lies between them, and what stands in a schema", function()
+    mp.entity("Animal", { name = f.string{ max = 20 }, kind = f.string{ max = 20 } }, { database = db, discriminator = "kind" })
+    mp.entity("Dog", { breed = f.string{ max = 20 } }, { extends = "Animal" })
+    mp.entity("Owner", {
+      name = f.string{ max = 9 }, animals = f.many_to_many("Animal", { inverse = "owners" }), tags = f.array{ of = f.integer(), null = true },
+    }, { database = db, timestamps = true, soft_delete = true })
+    db:diff():run()
+    is_empty(db:diff())
+    mp.entity("Animal", { name = f.string{ max = 20 }, kind = f.string{ max = 20 } }, { database = db, discriminator = "kind" })
+    mp.entity("Dog", { breed = f.string{ max = 30 }, age = f.integer{ default = 1 } }, { extends = "Animal" })
+    db:diff():run()
+    is_empty(db:diff())
+    if db.dialect == "postgres" then
+      mp.entity("Apart", { n = f.integer{ index = true } }, { database = db, schema = "apart" })
+      db:diff():run()
+      is_empty(db:diff())
+      mp.entity("Apart", { n = f.bigint(), m = f.text{ null = true } }, { database = db, schema = "apart" })
+      assert.same({
+        [[ALTER TABLE "apart"."apart" ADD COLUMN "m" text COLLATE "C"]], [[ALTER TABLE "apart"."apart" ALTER COLUMN "n" TYPE bigint]],
+        [[DROP INDEX "apart"."apart_n_idx"]],
+      }, { table.unpack(db:diff()) })
+      db:diff():run()
+      is_empty(db:diff())
+      mp.entity("Apart", {}, { database = "elsewhere" })
+      db:execute "drop schema apart cascade"
+    end
+  end)
+
   it("knows a key that is another", function()
     db:execute "create table thing (a integer not null, b integer not null, primary key (a))"
     declare({ a = f.integer(), b = f.integer() }, { primary_key = { "a", "b" } })

@@ -65,7 +65,7 @@ end
 --- The statements that drop foreign keys.
 function alter.drop_foreign_keys(statements, changes, dialect)
   for _, key in ipairs(changes.foreign_keys.drop) do
-    drop_constraint(statements, dialect.quote(changes.wanted.name), dialect,
+    drop_constraint(statements, ddl.quoted_table(changes.wanted.model, dialect), dialect,
       dialect.name == "mariadb" and "FOREIGN KEY" or "CONSTRAINT", key)
   end
 end
@@ -82,7 +82,8 @@ local function drop_indexes(statements, table_name, dialect, changes, gone)
       elseif index.constraint then
         add(statements, "ALTER TABLE ", table_name, " DROP CONSTRAINT ", dialect.quote(index.name))
       else
-        add(statements, "DROP INDEX ", dialect.quote(index.name))
+        local schema = changes.wanted.model.schema
+        add(statements, "DROP INDEX ", schema and dialect.quote(schema) .. "." or "", dialect.quote(index.name))
       end
     end
   end
@@ -135,7 +136,7 @@ end
 ---@param changes table
 ---@param dialect table
 function alter.table(statements, changes, dialect)
-  local table_name = dialect.quote(changes.wanted.name)
+  local table_name = ddl.quoted_table(changes.wanted.model, dialect)
   if dialect.name ~= "sqlite" then drop_checks(statements, table_name, dialect, changes) end
   local gone = dialect.name == "mariadb" and drop_early(statements, table_name, dialect, changes)
   for _, each in ipairs(changes.columns.add) do
@@ -156,7 +157,7 @@ end
 --- The statements that add foreign keys: those of the changes, or the keys given.
 function alter.add_foreign_keys(statements, changes, dialect, keys)
   for _, key in ipairs(keys or changes.foreign_keys.add) do
-    add(statements, "ALTER TABLE ", dialect.quote(changes.wanted.name), " ADD CONSTRAINT ", dialect.quote(key.name),
+    add(statements, "ALTER TABLE ", ddl.quoted_table(changes.wanted.model, dialect), " ADD CONSTRAINT ", dialect.quote(key.name),
       " FOREIGN KEY ", ddl.foreign_key_text(dialect, key))
   end
 end
@@ -168,26 +169,28 @@ local function has(list, wanted)
   return false
 end
 
--- MariaDB drops no column that a foreign key, a check or an index of several columns is on.
-local function free_column(statements, table_name, dialect, actual, name)
-  for _, key in ipairs(actual.foreign_keys) do
-    if has(key.columns, name) then drop_constraint(statements, table_name, dialect, "FOREIGN KEY", key) end
-  end
-  for _, check in ipairs(actual.checks) do
-    if not check.of_column and check.expression:find(dialect.quote(name), 1, true) then
-      drop_constraint(statements, table_name, dialect, "CONSTRAINT", check)
+-- MariaDB drops no column that a foreign key, a check or an index of several columns is on. gone: what went with another.
+local function free_column(statements, table_name, dialect, actual, name, gone)
+  local function drop(word, constraint)
+    if not gone[constraint] and has(constraint.columns, name) then
+      gone[constraint] = true
+      drop_constraint(statements, table_name, dialect, word, constraint)
     end
   end
+  for _, key in ipairs(actual.foreign_keys) do drop("FOREIGN KEY", key) end
+  for _, check in ipairs(actual.checks) do
+    if not check.of_column then drop("CONSTRAINT", check) end
+  end
   for _, index in ipairs(actual.indexes) do
-    if #index.columns > 1 and has(index.columns, name) then drop_constraint(statements, table_name, dialect, "INDEX", index) end
+    if #index.columns > 1 then drop("INDEX", index) end
   end
 end
 
 --- What would destroy: columns that are gone, types that hold less. (SQLite: see moonpool.schema.rebuild.)
 function alter.destructive(statements, changes, dialect)
-  local table_name = dialect.quote(changes.wanted.name)
+  local table_name, gone = ddl.quoted_table(changes.wanted.model, dialect), {}
   for _, each in ipairs(changes.columns.drop) do
-    if dialect.name == "mariadb" then free_column(statements, table_name, dialect, changes.actual, each.name) end
+    if dialect.name == "mariadb" then free_column(statements, table_name, dialect, changes.actual, each.name, gone) end
     add(statements, "ALTER TABLE ", table_name, " DROP COLUMN ", dialect.quote(each.name))
   end
   for _, change in ipairs(changes.columns.change) do
@@ -201,7 +204,7 @@ end
 function alter.others(statements, changes, dialect)
   local kept = { wanted = changes.wanted }
   for _, name in ipairs { "foreign_keys", "checks", "unique", "indexes" } do kept[name] = { drop = changes[name].keep } end
-  local table_name = dialect.quote(changes.wanted.name)
+  local table_name = ddl.quoted_table(changes.wanted.model, dialect)
   local checks = {}
   for _, check in ipairs(kept.checks.drop) do
     if not check.of_column then checks[#checks + 1] = check end

@@ -61,7 +61,7 @@ end
 -- Take out of the changes what the rows that are there do not allow, and say what it needs.
 local function check_rows(self, changes)
   local wanted, dialect, ask = changes.wanted, self.dialect, self.found.ask
-  local name, quoted = wanted.name, dialect.quote(wanted.name)
+  local name, quoted = wanted.name, ddl.quoted_table(wanted.model, dialect)
   local function need(column, text) self.result.needs[#self.result.needs + 1] = name .. (column and "." .. column or "") .. ": " .. text end
   changes.absent = {}
   local is_filled
@@ -172,7 +172,7 @@ local function leading_to(set, missing)
   while more do
     more = false
     for _, model in ipairs(missing) do
-      for _, field in ipairs(reach[model] and {} or model.references) do
+      for _, field in ipairs(reach[model] and {} or tables.references_of(model)) do
         local target = field:target()
         if set[target.table] or reach[target] then reach[model], more = true, true end
       end
@@ -296,14 +296,19 @@ end
 ---@return moonpool.diff
 --- Raises the errors of a statement, unsupported.
 function diff.of(database, dialect, models, known)
-  local found = catalog.read(database)
+  local found, schemas = catalog.read(database), {}
+  local function catalog_of(schema)
+    if not schema or dialect.lacks_schemas then return found end -- which refuses the schema below
+    schemas[schema] = schemas[schema] or catalog.read(database, schema)
+    return schemas[schema]
+  end
   local result = setmetatable({ destructive = {}, needs = {} }, Diff)
   local self = { dialect = dialect, found = found, result = result }
   local missing, plans, all, asked = {}, {}, {}, {}
-  for _, model in ipairs(models) do
+  for _, model in ipairs(ddl.with_tables(models)) do
     local wanted = tables.describe(model, dialect)
-    local actual = found.tables[wanted.name]
-    asked[wanted.name] = true
+    local actual = catalog_of(model.schema).tables[wanted.name]
+    if not model.schema then asked[wanted.name] = true end
     if not actual then
       missing[#missing + 1] = model
     elseif actual.kind ~= "table" then

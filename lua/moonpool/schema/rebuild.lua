@@ -95,7 +95,7 @@ local function new_table(changes, all, options)
     return kept
   end
   return {
-    name = wanted.name, columns = columns, primary_key = changes.key and changes.actual.primary_key or wanted.primary_key,
+    name = wanted.name, model = wanted.model, columns = columns, primary_key = changes.key and changes.actual.primary_key or wanted.primary_key,
     unique = present(wanted.unique), checks = present(wanted.checks), foreign_keys = present(wanted.foreign_keys),
     texts = constraint_texts(changes, all), options = options and options ~= "" and " " .. options or "",
   }

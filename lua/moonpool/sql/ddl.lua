@@ -61,7 +61,7 @@ local function write_named(w, described)
 end
 
 local function write_foreign_key(w, key)
-  w:say("("):list(key.columns, "name"):say(") REFERENCES "):table_name(key.model)
+  w:say("("):list(key.columns, "name"):say(") REFERENCES "):table_name(key.model or key)
   w:say(" ("):list(key.references, "name"):say(")")
   w:say(" ON DELETE " .. ddl.actions[key.on_delete] .. " ON UPDATE " .. ddl.actions[key.on_update])
 end
@@ -134,12 +134,16 @@ function ddl.create_table(model, dialect, missing)
   return statements
 end
 
-local function quoted_table(model, dialect)
+--- The name of a model's table as statements have it.
+---@return string
+function ddl.quoted_table(model, dialect)
   return writer.new(dialect, false):table_name(model):sql()
 end
 
--- Those that have a table of their own, and are no part of another's.
-local function with_tables(models)
+--- Those that have a table of their own, and are no part of another's.
+---@param models table[]
+---@return table[]
+function ddl.with_tables(models)
   local list = {}
   for _, model in ipairs(models) do
     if model.base == model then list[#list + 1] = model end
@@ -164,7 +168,7 @@ end
 local function add_foreign_key(model, dialect, key)
   local w = writer.new(dialect, false)
   write_foreign_key(w, key)
-  return dialect.add_foreign_key(quoted_table(model, dialect), key.name, w:sql())
+  return dialect.add_foreign_key(ddl.quoted_table(model, dialect), key.name, w:sql())
 end
 
 --- The statements that make the tables of models, in this order; see ddl.order. Where they refer in a circle, the
@@ -173,7 +177,7 @@ end
 ---@param dialect table
 ---@return string[]
 function ddl.create_tables(models, dialect)
-  models = with_tables(models)
+  models = ddl.with_tables(models)
   local statements, missing, last = ddl.create_schemas(models, dialect), {}, {}
   for _, model in ipairs(models) do missing[model] = dialect.add_foreign_key and true or nil end
   for _, model in ipairs(models) do
@@ -196,7 +200,7 @@ end
 --- The statements that drop the tables of models, those that are there, in the contrary of this order.
 ---@return string[]
 function ddl.drop_tables(models, dialect)
-  models = with_tables(models)
+  models = ddl.with_tables(models)
   local statements, names, later = {}, {}, {}
   for _, model in ipairs(models) do later[model] = dialect.drop_foreign_key and true or nil end
   -- where they refer in a circle, what closed it goes first
@@ -204,7 +208,7 @@ function ddl.drop_tables(models, dialect)
     later[model] = nil
     for _, key in ipairs(dialect.drop_foreign_key and tables.describe(model, dialect).foreign_keys or {}) do
       if later[key.model] then
-        statements[#statements + 1] = dialect.drop_foreign_key(quoted_table(model, dialect), key.name)
+        statements[#statements + 1] = dialect.drop_foreign_key(ddl.quoted_table(model, dialect), key.name)
       end
     end
   end
