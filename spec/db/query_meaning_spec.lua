@@ -283,7 +283,7 @@ databases.each("a generated query set", function(open)
         end
       end)
       where[name] = correct
-      assert.is_true(ok, problem)
+      assert.is_true(ok, tostring(problem))
       assert.is_true(caught, name)
     end
   end)

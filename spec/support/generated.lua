@@ -25,7 +25,10 @@ generated.one_of = one_of
 
 -- ---- the library ----
 
-local NAMES = { "Ada", "ada", "Bob", "ÄDA", "ß%x", "a*b", "a[b", "a_b", "!", "", "x!Ada" }
+-- The one that was made last: sub-queries are query sets of its entities.
+local world
+
+local NAMES = { "Ada", "ada", "Bob", "ÄDA", "ß%x", "a*b", "a[b", "a_b", "!", "", "x!Ada", "aab" }
 
 local function any_value(random, kind)
   if kind == "text" then return one_of(random, NAMES) end
@@ -38,15 +41,15 @@ generated.any_value = any_value
 
 --- Entities on a database, filled: { Author, Book, Tag, authors, books, tags }. The arrays hold plain tables.
 function generated.library(db, random)
-  local world = { authors = {}, books = {}, tags = {} }
-  world.Author = mp.entity("Author", {
+  local library = { authors = {}, books = {}, tags = {} }
+  library.Author = mp.entity("Author", {
     name = f.string(),
     age = f.integer { null = true },
     balance = f.decimal { precision = 12, scale = 2, null = true },
     weight = f.float { null = true },
   }, { database = db })
-  world.Tag = mp.entity("Tag", { label = f.string(), rank = f.integer { null = true } }, { database = db })
-  world.Book = mp.entity("Book", {
+  library.Tag = mp.entity("Tag", { label = f.string(), rank = f.integer { null = true } }, { database = db })
+  library.Book = mp.entity("Book", {
     title = f.string(),
     author = f.belongs_to("Author", { inverse = "books" }),
     editor = f.belongs_to("Author", { null = true }),
@@ -61,26 +64,26 @@ function generated.library(db, random)
     return any_value(random, kind)
   end
   for i = 1, 20 do
-    world.authors[i] = {
-      id = i, name = one_of(random, NAMES), age = maybe "int", balance = maybe "decimal", weight = maybe "float", books = {},
+    library.authors[i] = {
+      id = i, name = NAMES[i] or one_of(random, NAMES), age = maybe "int", balance = maybe "decimal", weight = maybe "float", books = {},
     }
   end
-  for i = 1, 5 do world.tags[i] = { id = i, label = one_of(random, NAMES), rank = maybe "int", books = {} } end
+  for i = 1, 5 do library.tags[i] = { id = i, label = one_of(random, NAMES), rank = maybe "int", books = {} } end
   for i = 1, 40 do
-    local author = world.authors[random(1, 15)]
-    local editor = random(1, 3) > 1 and world.authors[random(1, 20)] or nil
+    local author = library.authors[random(1, 15)]
+    local editor = random(1, 3) > 1 and library.authors[random(1, 20)] or nil
     local book = {
-      id = i, title = one_of(random, NAMES), pages = random(0, 9), price = maybe "decimal", published = maybe "bool",
+      id = i, title = NAMES[i] or one_of(random, NAMES), pages = random(0, 9), price = maybe "decimal", published = maybe "bool",
       author = author, author_id = author.id, editor = editor, editor_id = editor and editor.id, tags = {},
     }
-    for _, tag in ipairs(world.tags) do
+    for _, tag in ipairs(library.tags) do
       if random(1, 3) == 1 then
         table.insert(book.tags, tag)
         table.insert(tag.books, book)
       end
     end
     table.insert(author.books, book)
-    world.books[i] = book
+    library.books[i] = book
   end
   local function columns(list, ...)
     local rows = {}
@@ -90,13 +93,14 @@ function generated.library(db, random)
     end
     return rows
   end
-  world.Author:bulk_create(columns(world.authors, "id", "name", "age", "balance", "weight"))
-  world.Tag:bulk_create(columns(world.tags, "id", "label", "rank"))
-  local books = world.Book:bulk_create(columns(world.books, "id", "title", "author_id", "editor_id", "pages", "price", "published"))
-  for i, book in ipairs(world.books) do
-    for _, tag in ipairs(book.tags) do db:execute("insert into book_tags (book_id, tag_id) values (?, ?)", books[i].id, tag.id) end
+  library.Author:bulk_create(columns(library.authors, "id", "name", "age", "balance", "weight"))
+  library.Tag:bulk_create(columns(library.tags, "id", "label", "rank"))
+  local books = library.Book:bulk_create(columns(library.books, "id", "title", "author_id", "editor_id", "pages", "price", "published"))
+  for i, book in ipairs(library.books) do
+    for _, tag in ipairs(book.tags) do books[i].tags:add(tag.id) end
   end
-  return world
+  world = library
+  return library
 end
 
 -- ---- lookups and conditions ----
@@ -223,10 +227,28 @@ local function any_match(random, entity)
   end
 end
 
+-- The relation that leads from an entity to many: the field there that leads back to one, and the array of its rows.
+local BACK = { Author = { "Book", "author_id", "books" } }
+
+-- Is it among the rows of another query set? Has it a row there that points to it?
+local function any_subquery(random, entity, depth)
+  local back = random(1, 2) == 1 and BACK[entity]
+  local condition, holds = generated.condition(random, back and back[1] or entity, depth)
+  if not back then return mp.Q { pk__in = world[entity]:filter(condition) }, holds end
+  local inner = world[back[1]]:filter(condition):filter { [back[2]] = mp.outer.id }
+  return mp.exists(inner), function(row)
+    for _, one in ipairs(row[back[3]]) do
+      if holds(one) then return true end
+    end
+    return false
+  end
+end
+
 --- A condition on rows of an entity, and the same as a function of a row.
 function generated.condition(random, entity, depth)
-  local kind = depth == 0 and 1 or random(1, 4)
+  local kind = depth == 0 and 1 or random(1, 5)
   if kind == 1 then return any_match(random, entity) end
+  if kind == 5 then return any_subquery(random, entity, depth - 1) end
   local a, a_holds = generated.condition(random, entity, depth - 1)
   if kind == 2 then return mp.no(a), function(row) return not a_holds(row) end end
   local b, b_holds = generated.condition(random, entity, depth - 1)
@@ -279,6 +301,14 @@ function generated.expression(random, entity, depth)
       local value = a_of(row)
       if value == nil then return instead end
       return value
+    end
+  elseif form == 4 then
+    local a, kind, a_of = generated.expression(random, entity, depth - 1)
+    local condition, holds = generated.condition(random, entity, 1)
+    local otherwise = any_value(random, kind)
+    return mp.case { { condition, a }, default = otherwise }, kind, function(row)
+      if holds(row) then return a_of(row) end
+      return otherwise
     end
   end
   local a, a_kind, a_of = generated.expression(random, entity, depth - 1)
