@@ -53,3 +53,15 @@ describe("an aggregate of a group over a relation to many", function()
     end
   end)
 end)
+
+describe("values_list", function()
+  it("takes expressions beside columns", function()
+    sql.assert(Author:values_list("country", fn.upper("name"), fn.length("name") * 2), {
+      postgres = [[SELECT "country", upper("name" COLLATE "und-x-icu") COLLATE "C" AS "value_2", char_length("name") * $1::bigint AS "value_3" FROM "author"]],
+      mariadb = [[SELECT `country`, upper(`name`) AS `value_2`, char_length(`name`) * ? AS `value_3` FROM `author`]],
+      sqlite = [[SELECT "country", mp_upper("name") AS "value_2", mp_mul(length("name"), ?1) AS "value_3" FROM "author"]],
+      params = { 2 },
+    })
+    assert.matches("gives it a name", sql.error("bad_argument", function() return Author:values(fn.upper("name")) end))
+  end)
+end)

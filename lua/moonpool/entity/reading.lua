@@ -179,12 +179,12 @@ for _, name in ipairs { "sum", "avg", "min", "max" } do
   end
 end
 
---- One column of all rows, flat; NULL is mp.null.
+--- One column of all rows, or an expression, flat; NULL is mp.null.
 ---@param column string|table
 ---@return any[]
-function methods:pluck(column)
-  if column == nil then
-    return bad("pluck takes a column: pluck(\"name\")")
+function methods:pluck(column, ...)
+  if column == nil or select("#", ...) > 0 then
+    return bad("pluck takes one column: pluck(\"name\"); values_list gives several")
   end
   local _, database = place_of(self)
   local q = query.methods.values_list(self, column)
@@ -221,6 +221,8 @@ end
 function methods:in_bulk(keys, name)
   if type(keys) ~= "table" then
     return bad("in_bulk takes an array of keys, not " .. vocabulary.quoted(keys))
+  elseif self.shape.output ~= "objects" then
+    return bad("in_bulk gives objects by their keys, not values")
   end
   local key = self.model.key
   local whole = name == nil and key[2] ~= nil

@@ -3,6 +3,7 @@
 
 local check = require "moonpool.sql.check"
 local combine = require "moonpool.sql.combine"
+local condition = require "moonpool.tree.condition"
 local errors = require "moonpool.errors"
 local expression = require "moonpool.tree.expression"
 local narrow = require "moonpool.sql.narrow"
@@ -12,6 +13,7 @@ local template = require "moonpool.resolve.template"
 local vocabulary = require "moonpool.vocabulary"
 
 local getmetatable, next, select, type = getmetatable, next, select, type
+local unpack = unpack or table.unpack
 local changed, refuse_limited = step.changed, step.refuse_limited
 
 local columns = {}
@@ -45,12 +47,6 @@ local function reading(method, output)
   end
 end
 
---- Rows as tables keyed by the names as written; of all columns without arguments.
-methods.values = reading("values", "rows")
-
---- Rows as arrays.
-methods.values_list = reading("values_list", "arrays")
-
 local function with_annotations(q, annotations, prefix, change)
   local names = {}
   for name in pairs(annotations) do names[#names + 1] = name end
@@ -70,6 +66,33 @@ local function with_annotations(q, annotations, prefix, change)
     each(building, function(name, node) built[#built + 1] = { name = name, template = node } end)
     return change(q.shape, built, takes)
   end)
+end
+
+--- Rows as tables keyed by the names as written; of all columns without arguments.
+methods.values = reading("values", "rows")
+
+local list_of_names = reading("values_list", "arrays")
+
+local function is_calculated(item)
+  return expression.is(item) and item._op ~= "path" or condition.is(item)
+end
+
+--- Rows as arrays, of columns and of expressions.
+function methods.values_list(q, ...)
+  local count, calculated = select("#", ...), nil
+  for i = 1, count do
+    local item = (select(i, ...))
+    if is_calculated(item) then
+      calculated = calculated or {}
+      calculated["value_" .. i] = item
+    end
+  end
+  if not calculated then return list_of_names(q, ...) end
+  local names = { ... }
+  for i = 1, count do
+    if is_calculated(names[i]) then names[i] = "value_" .. i end
+  end
+  return list_of_names(with_annotations(q, calculated, "annotate ", check.annotate), unpack(names, 1, count))
 end
 
 --- Further columns: { name = expression }. After values an aggregate groups by those columns.

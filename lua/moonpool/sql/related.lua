@@ -21,8 +21,9 @@ function related.names(method, q, ...)
     local name = names[i]
     if expression.is(name) and name._op == "path" then name = name._path end
     if type(name) ~= "string" then
-      errors.raise("bad_argument", ("%s of %s takes names of fields, not %s"):format(method, q.model.name,
-        vocabulary.quoted(names[i])))
+      errors.raise("bad_argument", ("%s of %s takes names of fields, not %s%s"):format(method, q.model.name,
+        vocabulary.quoted(names[i]), method == "values" and expression.is(names[i])
+        and ": annotate{ name = expression } gives it a name" or ""))
     end
     names[i] = name
   end
