@@ -96,11 +96,37 @@ size_t mp_decimal_canonical(const char *s, size_t n, char *out)
   return (size_t)(p - out);
 }
 
+/* Canonical text of so few bytes that any number in it is small: nearly all that there are. False: some other text, or none. */
+static bool short_view(const char *s, size_t n, mp_value *out)
+{
+  size_t start = n > 0 && *s == '-', point = n;
+  uint64_t number = 0;
+  for (size_t i = start; i < n; i++) {
+    unsigned digit = (unsigned char)s[i] - (unsigned)'0';
+    if (digit < 10)
+      number = number * 10 + digit;
+    else if (s[i] == '.' && point == n)
+      point = i;
+    else
+      return false;
+  }
+  if (point == start || start == n || point == n - 1 || (s[start] == '0' && point > start + 1) ||
+      (start == 1 && number == 0))
+    return false;
+  *out = (mp_value){.kind = MP_DECIMAL,
+                    .small = 1,
+                    .scale = (uint16_t)(point == n ? 0 : n - point - 1),
+                    .i = start == 1 ? -(int64_t)number : (int64_t)number};
+  return true;
+}
+
 /* Canonical text and nothing else, into *out as a view of s. False: some other text. */
 static bool decimal_view(const char *s, size_t n, mp_value *out)
 {
   const char *p = s, *end = s + n, *point = NULL;
   bool minus = n > 0 && *p == '-';
+  if (n <= MP_SMALL_DIGITS)
+    return short_view(s, n, out);
   p += minus;
   if (p == end || !mp_is_digit(*p) || (*p == '0' && p + 1 < end && p[1] != '.'))
     return false;

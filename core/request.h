@@ -34,6 +34,8 @@ typedef struct mp_result_ops {
   /* The cell as the database has it, kind included; kind MP_KIND_N when no value can hold it:
   ** s says why (or is NULL), scale which error it is. row < row_n, col < column_n. */
   void (*cell)(const mp_result *result, size_t row, int col, mp_value *out);
+  /* The cells of a row side by side, where they are kept like that; NULL: they are not. */
+  const mp_value *(*row)(const mp_result *result, size_t row);
   void (*free)(mp_result *result);
 } mp_result_ops;
 

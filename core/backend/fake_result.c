@@ -42,7 +42,7 @@ static void result_free(mp_result *base)
   free(res);
 }
 
-static const mp_result_ops result_ops = {result_cell, result_free};
+static const mp_result_ops result_ops = {.cell = result_cell, .free = result_free};
 
 /* The parameters of the request as one row, with memory of its own. */
 static bool copy_params(result *res, const mp_request *req)

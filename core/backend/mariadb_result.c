@@ -72,6 +72,11 @@ static void result_cell(const mp_result *base, size_t row, int col, mp_value *ou
   *out = rows->cells[row * (size_t)base->column_n + (size_t)col];
 }
 
+static const mp_value *result_row(const mp_result *base, size_t row)
+{
+  return ((const mp_myrows *)base)->cells + row * (size_t)base->column_n;
+}
+
 static void result_free(mp_result *base)
 {
   mp_myrows *rows = (mp_myrows *)base;
@@ -81,7 +86,8 @@ static void result_free(mp_result *base)
   free(rows);
 }
 
-static const mp_result_ops result_ops = {result_cell, result_free};
+static const mp_result_ops result_ops = {
+    .cell = result_cell, .row = result_row, .free = result_free};
 
 mp_myrows *mp_myrows_new(mp_mycolumns *columns, size_t room_n)
 {

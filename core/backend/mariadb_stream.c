@@ -61,11 +61,12 @@ static bool fetch_long(mp_mystatement *statement, int column, mp_arena *arena)
 static bool take_cells(mp_mystatement *statement, mp_myrows *rows, mp_value *cells, size_t *bytes)
 {
   mp_arena *arena = mp_myrows_arena(rows);
-  for (int i = 0; i < statement->columns->n; i++) {
+  mp_error why;
+  int n = statement->columns->n;
+  *bytes = (size_t)n * sizeof *cells;
+  for (int i = 0; i < n; i++) {
     const mp_mycolumn *column = &statement->columns->types[i];
     mp_myslot *slot = &statement->slots[i];
-    mp_error why = MP_ERROR_NONE;
-    *bytes += sizeof *cells;
     if (column->is_text && !slot->is_null) {
       *bytes += slot->length;
       slot->data = slot->room.text;

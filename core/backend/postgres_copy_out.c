@@ -80,7 +80,7 @@ static void copied_free(mp_result *base)
   free(chunk);
 }
 
-static const mp_result_ops copied_ops = {copied_cell, copied_free};
+static const mp_result_ops copied_ops = {.cell = copied_cell, .free = copied_free};
 
 static mp_pgcopied *copied_new(mp_pgcolumns *columns, size_t room_n)
 {

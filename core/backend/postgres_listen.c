@@ -47,7 +47,7 @@ static void notes_free(mp_result *base)
   free(all);
 }
 
-static const mp_result_ops notes_ops = {notes_cell, notes_free};
+static const mp_result_ops notes_ops = {.cell = notes_cell, .free = notes_free};
 
 static notes *notes_new(size_t room_n)
 {

@@ -85,7 +85,7 @@ static void result_free(mp_result *base)
   free(res);
 }
 
-static const mp_result_ops result_ops = {result_cell, result_free};
+static const mp_result_ops result_ops = {.cell = result_cell, .free = result_free};
 
 static mp_pgchunk *chunk_new(mp_pgcolumns *columns, size_t room_n, bool single)
 {

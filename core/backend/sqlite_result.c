@@ -181,7 +181,7 @@ static void free_result(mp_result *view)
   free(result);
 }
 
-static const mp_result_ops ops = {cell, free_result};
+static const mp_result_ops ops = {.cell = cell, .free = free_result};
 
 mp_sqlite_result *mp_sqlite_result_new(mp_sqlite_columns *columns)
 {

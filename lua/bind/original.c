@@ -17,6 +17,14 @@ typedef struct original {
   mp_value cells[];
 } original;
 
+/* Does it point at nothing? */
+static inline bool is_flat(const mp_value *cell)
+{
+  const unsigned flat = 1u << MP_NULL | 1u << MP_BOOL | 1u << MP_INT | 1u << MP_FLOAT |
+                        1u << MP_DATE | 1u << MP_TIME | 1u << MP_DATETIME | 1u << MP_WALLTIME;
+  return (flat >> cell->kind & 1) != 0 || (cell->kind == MP_DECIMAL && cell->small);
+}
+
 /* The bytes that a cell points at; 0: none. */
 static size_t bytes_of(const mp_value *cell)
 {
@@ -89,7 +97,8 @@ void lmp_push_original(lua_State *L, int metas, const mp_value *cells, int n)
 {
   size_t room = sizeof(original) + (size_t)n * sizeof *cells;
   for (int i = 0; i < n; i++)
-    room += room_of(&cells[i]);
+    if (!is_flat(&cells[i]))
+      room += room_of(&cells[i]);
   original *made = lua_newuserdatauv(L, room, 1);
   made->n = (uint32_t)n;
   if (n > 0)
@@ -97,7 +106,8 @@ void lmp_push_original(lua_State *L, int metas, const mp_value *cells, int n)
 
   char *p = (char *)(made->cells + n);
   for (int i = 0; i < n; i++)
-    p = move_to(p, &made->cells[i]);
+    if (!is_flat(&cells[i]))
+      p = move_to(p, &made->cells[i]);
   lua_rawgeti(L, metas, LMP_META_ORIGINAL);
   lua_setmetatable(L, -2);
 }

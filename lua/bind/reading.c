@@ -34,12 +34,13 @@ int lmp_reading_begin(lmp_reading *r, lua_State *L, int arguments)
     return lmp_raise(L, MP_E_RESULT_TOO_LARGE, "more rows than a Lua table holds: stream them");
   luaL_checkstack(L, r->column_n + 16, "too many columns");
   if (r->column_n <= LMP_FEW) {
-    r->cells = r->cell_room;
+    r->own_cells = r->cell_room;
     r->want = r->want_room;
   } else {
-    r->cells = lua_newuserdata(L, (size_t)r->column_n * (sizeof *r->cells + 1));
-    r->want = (uint8_t *)(r->cells + r->column_n);
+    r->own_cells = lua_newuserdata(L, (size_t)r->column_n * (sizeof *r->own_cells + 1));
+    r->want = (uint8_t *)(r->own_cells + r->column_n);
   }
+  r->cells = r->own_cells;
   r->metas = lmp_push_metas(L);
   return -1;
 }

@@ -17,9 +17,10 @@ typedef struct lmp_reading {
   const mp_result *result;
   mp_status trouble; /* of the cell that could not be pushed */
   int column_n;
-  int metas; /* place of the metatables of values */
-  int keys;  /* place before the first key */
-  mp_value *cells;
+  int metas;             /* place of the metatables of values */
+  int keys;              /* place before the first key */
+  const mp_value *cells; /* of the row that was read last: own_cells, or the result's */
+  mp_value *own_cells;
   uint8_t *want;
   mp_value cell_room[LMP_FEW];
   uint8_t want_room[LMP_FEW];
@@ -75,9 +76,12 @@ static inline bool lmp_reading_row(lmp_reading *r, size_t row, int first, int n)
 {
   lua_State *L = r->L;
   const mp_result *result = r->result;
+  if (result->ops->row != NULL)
+    r->cells = result->ops->row(result, row);
   for (int col = first; col < first + n; col++) {
-    mp_value *cell = &r->cells[col];
-    result->ops->cell(result, row, col, cell);
+    const mp_value *cell = &r->cells[col];
+    if (result->ops->row == NULL)
+      result->ops->cell(result, row, col, &r->own_cells[col]);
     if (cell->kind == MP_NULL)
       continue;
     lua_pushvalue(L, r->keys + 1 + col);

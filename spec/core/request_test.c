@@ -11,7 +11,7 @@ static void count_free(mp_result *result)
 
 static mp_result *some_result(void)
 {
-  static const mp_result_ops ops = {NULL, count_free};
+  static const mp_result_ops ops = {.free = count_free};
   mp_result *result = calloc(1, sizeof *result);
   result->ops = &ops;
   return result;
