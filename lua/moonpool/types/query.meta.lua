@@ -90,11 +90,11 @@ function Query:intersection(other, options) end
 ---@param options {all: boolean?}?
 ---@return moonpool.query
 function Query:difference(other, options) end
---- A query set under a name, for the conditions of this one.
+--- WITH name AS (...): a query set under a name, once for all that refers to it.
 ---@param name string
----@param query moonpool.query
+---@param ... moonpool.query the query set; without one: the rows of that name
 ---@return moonpool.query
-function Query:with_cte(name, query) end
+function Query:with_cte(name, ...) end
 --- No rows, without asking.
 ---@return moonpool.query
 function Query:none() end
@@ -150,7 +150,7 @@ function Query:aggregate(aggregates) end
 --- One column of all rows, flat; NULL is mp.null.
 ---@param column string|moonpool.expression
 ---@return any[]
-function Query:pluck(column) end
+function Query:pluck(column, ...) end
 --- Objects by their key, or by another unique field.
 ---@param keys any[]
 ---@param name string?
