@@ -1,6 +1,7 @@
 -- Entities that extend others: one table for all, a column that tells whose a row is. A child has its parent's fields and
 -- its own, which are columns of the same table that other rows leave NULL.
 
+local base = require "moonpool.field.base"
 local errors = require "moonpool.errors"
 local vocabulary = require "moonpool.vocabulary"
 
@@ -17,8 +18,8 @@ local INHERITED = { "table", "schema", "database", "primary_key", "timestamps", 
 function family.parent_of(model, options, registry)
   local named = options.extends
   if named == nil then return nil end
-  local name = type(named) == "table" and named.name or named
-  if type(name) ~= "string" then bad(model, "extends is an entity or its name, not %s", vocabulary.quoted(named)) end
+  local name = base.entity_name(named)
+  if name == nil then bad(model, "extends is an entity or its name, not %s", vocabulary.quoted(named)) end
   local parent = registry[name]
   if not parent then
     bad(model, "it extends %s, which is not declared before it%s", name, vocabulary.suggest(name, registry))
