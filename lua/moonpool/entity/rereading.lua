@@ -75,12 +75,26 @@ local function wider(meta, names)
   end
   local key = table.concat(names, ",")
   if plans[key] == nil then
-    local by_name, plan = meta.class.model.by_name, { names = {}, kinds = {} }
+    local kinds, plan = {}, { names = {}, kinds = {} }
+    local function add(name)
+      plan.names[#plan.names + 1], plan.kinds[#plan.kinds + 1] = name, kinds[name]
+      kinds[name] = nil
+    end
     for place, name in ipairs(meta.plan.names) do
-      plan.names[place], plan.kinds[place] = name, meta.plan.kinds[place]
+      kinds[name] = meta.plan.kinds[place]
     end
     for _, name in ipairs(names) do
-      plan.names[#plan.names + 1], plan.kinds[#plan.kinds + 1] = name, by_name[name].kind
+      kinds[name] = meta.class.model.by_name[name].kind
+    end
+    for _, field in ipairs(meta.class.model.fields) do
+      if kinds[field.attribute] then
+        add(field.attribute)
+      end
+    end
+    for _, name in ipairs(meta.plan.names) do -- annotations, and columns of other entities
+      if kinds[name] then
+        add(name)
+      end
     end
     plans[key] = plan
   end
