@@ -25,6 +25,7 @@
 --   drop_foreign_key(from, constraint)   optional: from a table that may not be there; where tables that refer to each
 --                      other in a circle are dropped one by one
 --   lacks_schemas      whether tables stand in no schema; create_schema(name): optional, what makes one
+--   keys_stay_inside   whether a foreign key without a schema means that of its own table
 --   lacks_set_default  whether ON DELETE SET DEFAULT does nothing
 --   drops_together     whether one DROP TABLE may name several
 --   commits_tables     whether CREATE TABLE and the like commit the transaction

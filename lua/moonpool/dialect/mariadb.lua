@@ -276,6 +276,7 @@ return common.dialect {
   commits_tables = true,
   names_constraints = true,
 
+  keys_stay_inside = true,
   create_schema = function(name) return "CREATE DATABASE IF NOT EXISTS " .. quote(name) end,
 
   add_foreign_key = function(to, constraint, text)

@@ -126,6 +126,10 @@ local function foreign_key(model, dialect, field)
   end
   local key = named(model, field:locals(), "fkey")
   key.model = field:target().base
+  if model.schema and not key.model.schema and dialect.keys_stay_inside then
+    errors.raise("unsupported", ("%s: on %s %s needs a schema too, the name of its database: a foreign key from another one "
+      .. "has to say it"):format(field:title(), dialect.name, key.model.name))
+  end
   key.table, key.references = key.model.table, columns_of(field:keys())
   key.on_delete, key.on_update = on_delete_of(dialect, field), field.on_update
   return key
