@@ -51,13 +51,13 @@ local function check(name, options, known)
   end
 end
 
---- Insert objects that are new, in order, inside the transaction that there is. They are checked here; their hooks are the
---- caller's.
+--- Insert objects that are new, in order, inside the transaction that there is, which a failure fails. They are checked
+--- here; their hooks are the caller's.
 --- Raises validation, integrity and the other errors of a statement.
 function bulk.insert(class, database, objects)
   local groups = grouping.rows(class, objects, true)
   for _, some in ipairs(groups) do
-    bulk_insert.objects(some, class, database, nil, {}, function() end)
+    bulk_insert.objects(some, class, database, nil, { plain = true }, function() end)
     inserting.follow_key(class, database, validation.columns(class, some.omitted), some.params, some.n)
   end
 end

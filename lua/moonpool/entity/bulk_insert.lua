@@ -158,7 +158,12 @@ function bulk_insert.objects(some, class, database, other, options, progress)
     for place = first, last do
       state.note(some.objects[place], database)
     end
-    local rows = failing.write(database, dialect.tells_row, write, first, last)
+    local rows
+    if options.plain then
+      rows = write(first, last)
+    else
+      rows = failing.write(database, dialect.tells_row, write, first, last)
+    end
     local count = how == "nothing" and rows or #rows
     if count ~= last - first + 1 then
       return not_written(class, count, last - first + 1)

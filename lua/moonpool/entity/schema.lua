@@ -77,7 +77,7 @@ local function run_all(database, statements)
   end
   if not loading.dialect_of(database).commits_tables then
     return transaction.within(database, run)
-  elseif statements[1] and transaction.innermost(database) then
+  elseif statements[1] and (transaction.current(database) or transaction.innermost(database)) then
     return errors.raise("implicit_commit", "a table that is made, changed or dropped commits on " ..
       loading.dialect_of(database).name .. " what the transaction did before: do it outside of one")
   end

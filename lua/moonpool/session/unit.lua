@@ -32,6 +32,7 @@ local ipairs, pairs, getmetatable, rawget = ipairs, pairs, getmetatable, rawget
 ---@field kept boolean? something is committed
 ---@field over boolean
 local Unit = {}
+unit.methods = Unit
 Unit.__index = Unit
 
 ---@param task table
