@@ -8,7 +8,7 @@ local DEEPEST = 6
 
 --- Chance that depends on its seed alone.
 function model.chance(seed)
-  local state = seed % 2147483646 + 1
+  local state = seed * 7919 % 2147483646 + 1
   return function(n)
     state = state * 48271 % 2147483647
     return (state // 7) % n + 1
@@ -341,8 +341,9 @@ function run.save(self, node)
   if one.age == one.known then
     return
   end
-  self:send()
-  self:wrote(one)
+  self:arrive()
+  self:wrote(one) -- whatever becomes of the statement
+  self:check()
   local row = self.rows[one.name]
   if not row or row.id ~= one.row then
     one.age = one.known -- as the program below puts it right

@@ -55,7 +55,7 @@ end
 --- here; their hooks are the caller's.
 --- Raises validation, integrity and the other errors of a statement.
 function bulk.insert(class, database, objects)
-  local groups = grouping.rows(class, objects, true)
+  local groups = grouping.objects(class, objects)
   for _, some in ipairs(groups) do
     bulk_insert.objects(some, class, database, nil, { plain = true }, function() end)
     inserting.follow_key(class, database, validation.columns(class, some.omitted), some.params, some.n)

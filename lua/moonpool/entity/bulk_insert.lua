@@ -141,7 +141,7 @@ end
 
 --- Insert the objects of a group, which are complete then.
 ---@param some moonpool.group
----@param options {batch: integer?}
+---@param options {batch: integer?, plain: boolean?} plain: nobody asks which of the rows failed
 ---@param progress fun(n: integer)
 --- Raises integrity and the other errors of a statement.
 function bulk_insert.objects(some, class, database, other, options, progress)

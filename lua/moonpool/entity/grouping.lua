@@ -104,6 +104,16 @@ function grouping.rows(class, rows, wanted)
   return groups, objects
 end
 
+--- The same of objects that are new, which nobody has counted.
+---@param objects table[]
+---@return moonpool.group[]
+--- Raises validation.
+function grouping.objects(class, objects)
+  local groups = {}
+  read_rows(class, objects, true, groups, {}, {})
+  return groups
+end
+
 --- The parameters of some rows of a group.
 ---@return any[] params, integer n
 function grouping.slice(some, first, last)
