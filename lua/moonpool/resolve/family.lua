@@ -54,7 +54,7 @@ end
 local function check_columns(model)
   for _, field in ipairs(model.base.stored) do
     for _, own in ipairs(model.fields) do
-      if not own.inherited and own ~= field and own.column:lower() == field.column:lower() then
+      if not own.inherited and field.model.name ~= model.name and own.column:lower() == field.column:lower() then
         bad(model, "%s is the column of %s in the table %s already: give it column = ...", vocabulary.quoted(own.column),
           field:title(), model.table)
       end
@@ -62,14 +62,24 @@ local function check_columns(model)
   end
 end
 
---- Make a declared child known to its ancestors, in place of an earlier one of its name.
+-- What extends a model extends the one that takes its place.
+local function hand_over(from, to)
+  to.children, from.children = from.children, {}
+  for _, child in ipairs(to.children) do child.parent = to end
+end
+
+--- Make a declared child known to its parent, in place of an earlier one of its name.
 function family.join(model)
   check_columns(model)
-  local children, place = model.parent.children, nil
+  local children = model.parent.children
   for i, child in ipairs(children) do
-    if child.name == model.name then place = i end
+    if child.name == model.name then
+      hand_over(child, model)
+      children[i] = model
+      return
+    end
   end
-  children[place or #children + 1] = model
+  children[#children + 1] = model
 end
 
 --- Undo that: the declaration failed. before: the one in whose place it came, if there was one.
@@ -77,7 +87,12 @@ function family.leave(model, before)
   local children = model.parent.children
   for i, child in ipairs(children) do
     if child == model then
-      if before and before.parent == model.parent then children[i] = before else table.remove(children, i) end
+      if before and before.parent == model.parent then
+        hand_over(model, before)
+        children[i] = before
+      else
+        table.remove(children, i)
+      end
       return
     end
   end
