@@ -1,6 +1,6 @@
--- What a pool on MariaDB says of its connections is so: sessions that the server ended while they were idle are replaced
--- and nobody notices, those that it ended at work are errors and free their place, a statement that nobody wants any
--- more runs on nowhere, and a statement that is too large for the server is refused before it costs the connection.
+-- What a pool on MariaDB says of its connections is so, beside ended_sessions_spec: what the server finds idle for too long
+-- is replaced, a statement that nobody wants any more runs on nowhere, and a statement that is too large for the server is
+-- refused before it costs the connection.
 
 local mp = require "moonpool"
 local databases = require "spec.support.databases"
@@ -39,24 +39,6 @@ local function session_count(more)
   return admin:fetch_val("select count(*) " .. OURS .. (more or ""), name())
 end
 
--- End sessions of the pool; ended when the server has none of them any more.
-local function terminate(more)
-  local sessions = admin:fetch_all("select id " .. OURS .. (more or ""), name())
-  for _, session in ipairs(sessions) do
-    admin:execute(("kill %d"):format(session.id))
-    until_equal(0, function()
-      return admin:fetch_val("select count(*) from information_schema.processlist where id = ?", session.id)
-    end)
-  end
-  return #sessions
-end
-
-local RUNNING = " and command in ('Execute', 'Query') and info like 'select sleep%'"
-
-local function until_running(n)
-  until_equal(n, function() return session_count(RUNNING) end)
-end
-
 local function fill(n)
   local conns = {}
   for i = 1, n do
@@ -66,11 +48,6 @@ local function fill(n)
     conn:close()
   end
   until_equal(n, function() return db:pool_stats().idle end)
-end
-
-local function stats()
-  local all = db:pool_stats()
-  return { size = all.size, idle = all.idle, busy = all.busy, waiting = all.waiting }
 end
 
 -- A variable of the server's, for those who connect from now on.
@@ -96,20 +73,6 @@ describe("a pool on MariaDB", function()
   end)
 
   describe("whose sessions the server ends", function()
-    it("replaces those that were idle, and nobody notices", function()
-      open{ pool = { min = 0, max = 3 }, retry = { attempts = 1 } }
-      for round = 1, 10 do
-        fill(3)
-        assert.equal(3, terminate())
-        until_equal(0, function() return db:pool_stats().size end)
-        local asks = {}
-        for i = 1, 5 do
-          asks[i] = function() return db:fetch_val("select ?", i * round) end
-        end
-        assert.same({ round, 2 * round, 3 * round, 4 * round, 5 * round }, { mp.gather(table.unpack(asks)) })
-      end
-    end)
-
     it("replaces those that were idle for longer than the server likes", function()
       with_global("wait_timeout", 1, function()
         open{ pool = { min = 0, max = 2 }, retry = { attempts = 1 } }
@@ -117,68 +80,6 @@ describe("a pool on MariaDB", function()
         until_equal(0, function() return db:pool_stats().size end)
         assert.equal(1, db:fetch_val("select 1"))
       end)
-    end)
-
-    it("uses none of them again although the next statement comes at the same moment", function()
-      open{ pool = { max = 3 } }
-      for _ = 1, 20 do
-        fill(3)
-        for _, session in ipairs(admin:fetch_all("select id " .. OURS, name())) do
-          admin:execute(("kill %d"):format(session.id))
-        end
-        local ok, err = pcall(db.fetch_val, db, "select 1")
-        -- what was sent before the end was known may have run: only then it is told
-        assert.truthy(ok or err.kind == "connection_lost" and err.sent, tostring(err))
-        until_equal(2, function() return mp.try(db.fetch_val, db, "select 2") end)
-      end
-    end)
-
-    it("gives connection_lost to the one at work and its place to the next", function()
-      open{ pool = { max = 1 } }
-      for _ = 1, 5 do
-        local busy = mp.spawn(db.fetch_val, db, "select sleep(100)")
-        until_running(1)
-        local next_one = mp.spawn(db.fetch_val, db, "select 7")
-        assert.equal(1, terminate(RUNNING))
-        local err = raises("connection_lost", busy.wait, busy)
-        assert.is_true(err.sent)
-        assert.equal(7, next_one:wait())
-        assert.same({ size = 1, idle = 1, busy = 0, waiting = 0 }, stats())
-      end
-    end)
-
-    it("ends a transaction in the middle, and nothing of it is there", function()
-      open{ pool = { max = 2 } }
-      db:execute("create table t (x integer)")
-      local ran = 0
-      local ok, err = pcall(db.atomic, db, function()
-        db:execute("insert into t values (1)")
-        terminate()
-        ran = ran + 1
-        pcall(db.execute, db, "insert into t values (2)")
-        pcall(db.execute, db, "insert into t values (3)")
-      end)
-      assert.is_false(ok)
-      assert.truthy(mp.is(err, "connection_lost") or err.kind == "in_failed_transaction", tostring(err))
-      assert.equal(1, ran)
-      assert.equal(0, db:fetch_val("select count(*) from t"))
-      assert.equal(0, db:pool_stats().busy)
-    end)
-
-    it("stops a stream with connection_lost, wherever it is", function()
-      open{ pool = { max = 1 } }
-      local rows = 0
-      raises("connection_lost", function()
-        for row in db:stream("select seq, repeat('x', 1000) as x from seq_1_to_100000") do
-          rows = rows + 1
-          assert.equal(rows, row.seq)
-          if rows == 3 then
-            terminate()
-          end
-        end
-      end)
-      assert.truthy(rows >= 3 and rows < 100000)
-      assert.equal(1, db:fetch_val("select 1"))
     end)
 
     it("says so when only the statement was ended by somebody else, and goes on", function()
