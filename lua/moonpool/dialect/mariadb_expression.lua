@@ -96,9 +96,9 @@ return function(visit, calls, fail)
     w:say("nullif("); extract(w, node):say(", 'null')")
   end
 
+  local NUMBERS = " IN ('INTEGER', 'DOUBLE', 'DECIMAL')"
   local TYPES = {
-    text = "'STRING'", int = "'INTEGER', 'DOUBLE', 'DECIMAL'", float = "'INTEGER', 'DOUBLE', 'DECIMAL'",
-    decimal = "'INTEGER', 'DOUBLE', 'DECIMAL'", bool = "'BOOLEAN'",
+    text = " = 'STRING'", bool = " = 'BOOLEAN'", int = NUMBERS, float = NUMBERS, decimal = NUMBERS,
   }
 
   local as = {}
@@ -109,7 +109,7 @@ return function(visit, calls, fail)
   as.decimal = as.int
 
   function visit.json_as(w, node)
-    w:say("CASE WHEN json_type("); extract(w, node.operand):say(") IN (" .. TYPES[node.kind] .. ") THEN ")
+    w:say("CASE WHEN json_type("); extract(w, node.operand):say(")" .. TYPES[node.kind] .. " THEN ")
     as[node.kind](w, node.operand)
     w:say(" END")
   end

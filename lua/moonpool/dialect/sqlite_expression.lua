@@ -103,14 +103,15 @@ return function(visit, calls)
   -- JSON's null is NULL.
   function visit.json(w, node) w:say("nullif("); extract(w, node):say(", 'null')") end
 
-  local TYPES = { text = "'text'", int = "'integer', 'real'", float = "'integer', 'real'", decimal = "'integer', 'real'" }
+  local NUMBERS = " IN ('integer', 'real')"
+  local TYPES = { text = " = 'text'", int = NUMBERS, float = NUMBERS, decimal = NUMBERS }
 
   function visit.json_as(w, node)
     if node.kind == "bool" then
       w:say("CASE "); inside(w, node.operand, "json_type"):say(" WHEN 'true' THEN 1 WHEN 'false' THEN 0 END")
       return
     end
-    w:say("CASE WHEN "); inside(w, node.operand, "json_type"):say(" IN (" .. TYPES[node.kind] .. ") THEN ")
+    w:say("CASE WHEN "); inside(w, node.operand, "json_type"):say(TYPES[node.kind] .. " THEN ")
     if node.kind == "decimal" then w:say("mp_decimal(") elseif node.kind == "float" then w:say("CAST(") end
     inside(w, node.operand, "json_extract")
     if node.kind == "decimal" then w:say(")") elseif node.kind == "float" then w:say(" AS REAL)") end
@@ -139,7 +140,7 @@ return function(visit, calls)
 
   function visit.array_match(w, node)
     local all = node.how == "contains"
-    w:operand(node.operand):say(" IS NOT NULL AND ")
+    if node.operand.null then w:operand(node.operand):say(" IS NOT NULL AND ") end
     w:say(all and "NOT EXISTS (SELECT 1 FROM json_each(" or "EXISTS (SELECT 1 FROM json_each("):write(node.items)
     w:say(all and ") AS w WHERE NOT EXISTS (" or ") AS w WHERE EXISTS (")
     w:say("SELECT 1 FROM json_each("):write(node.operand):say(") AS h WHERE " .. SAME .. "))")

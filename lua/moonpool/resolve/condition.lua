@@ -35,6 +35,9 @@ local function json_beside(resolver, template, left, entry)
       errors.raise("bad_argument", ("JSON has no values of kind %s: compare it with a text, a number, a boolean or a table"):format(
         tostring(kind)))
     end
+    if entry.kinds and not entry.kinds[kind] then
+      errors.raise("bad_argument", ("the lookup %s takes a text, not a value of kind %s"):format(entry.name, kind))
+    end
     if kind == "json" and not entry.equates then
       errors.raise("bad_argument", ("the lookup %s compares no tables"):format(entry.name))
     end

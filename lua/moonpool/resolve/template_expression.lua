@@ -102,7 +102,10 @@ local function constant(walk, node, i, allowed)
   local argument = node.arguments[i]
   local given = argument._op == "value" and argument.value
   local ok, why = allowed(given)
-  if not ok then errors.raise("bad_argument", ("mp.fn.%s: %s, not %s"):format(node.name, why, vocabulary.quoted(given))) end
+  if not ok then
+    errors.raise("bad_argument", ("mp.fn.%s: %s, not %s"):format(node.name, why,
+      vocabulary.quoted(argument._op == "value" and given or argument)))
+  end
   say_text(walk, tostring(ok))
   return { _op = "constant", value = ok }
 end
