@@ -70,21 +70,32 @@ end
 
 -- ---- constants and conditions ----
 
+-- A float as it is written shortest and longest is the same; whole numbers and long decimals are exact.
 local function number(text)
-  if #text <= 17 or text:find "[eE]" or text:find "^%-?0?%.%d+$" then return ("%.17g"):format(tonumber(text)) end
-  if text:find("%.") then text = text:gsub("0+$", ""):gsub("%.$", "") end
-  return text
+  if not text:find "[.eE]" then
+    local sign, digits = text:match "^(%-?)0*(%d+)$"
+    return sign .. digits
+  end
+  local digits = text:gsub("[eE].*$", ""):gsub("%D", ""):gsub("^0+", "")
+  if #digits <= 17 or text:find "[eE]" then return ("%.17g"):format(tonumber(text)) end
+  return (text:gsub("0+$", ""):gsub("%.$", ""))
 end
 
 -- Words of a type's name, behind "::".
 local TYPE_WORDS = { VARYING = true, PRECISION = true, WITH = true, WITHOUT = true, TIME = true, ZONE = true }
 local IS_NOW = { NOW = true, CURRENT_TIMESTAMP = true, LOCALTIMESTAMP = true }
+-- What MariaDB calls functions again.
+local SAME = {
+  lcase = "lower", ucase = "upper", substr = "substring", character_length = "char_length", ceiling = "ceil",
+  curdate = "current_date", curtime = "current_time", power = "pow",
+}
 local BOOLEAN = { TRUE = "1", FALSE = "0" }
 
 local function skip_cast(list, i)
   i = i + 2
-  while list[i] and list[i].kind == "word" and TYPE_WORDS[list[i].value] do i = i + 1 end
-  if tokens.is(list[i], "(") then i = tokens.matching(list, i) + 1 end
+  while list[i] and (list[i].kind == "word" and TYPE_WORDS[list[i].value] or tokens.is(list[i], "(")) do
+    i = tokens.is(list[i], "(") and tokens.matching(list, i) + 1 or i + 1
+  end
   while tokens.is(list[i], "[") or tokens.is(list[i], "]") do i = i + 1 end
   return i
 end
@@ -128,7 +139,8 @@ local function meaning(dialect, sql)
       i = tokens.is(following, "(") and tokens.matching(list, i + 1) + 1 or i + 1
     else
       if not (tokens.is(token, "(") or tokens.is(token, ")") or tokens.is(token, "[") or tokens.is(token, "]")) then
-        add(BOOLEAN[token.value] or token.value:lower())
+        local word = token.value:lower()
+        add(BOOLEAN[token.value] or dialect == "mariadb" and SAME[word] or word)
       end
       i = i + 1
     end

@@ -3,6 +3,7 @@
 
 local create_table = require "moonpool.schema.create_table"
 local errors = require "moonpool.errors"
+local is = errors.is
 
 local sqlite = {}
 
@@ -10,8 +11,9 @@ local COLUMNS = [[
 SELECT s.name AS "table", s.type AS kind, s.sql AS "sql", x.name AS name, x.type AS type, x."notnull" AS required,
   x.dflt_value AS "default", x.pk AS place, x.hidden AS hidden
 FROM sqlite_schema AS s JOIN pragma_table_xinfo(s.name) AS x
-WHERE s.type IN ('table', 'view') AND substr(s.name, 1, 7) <> 'sqlite_' AND x.hidden <> 1
-ORDER BY s.name, x.cid]]
+WHERE s.type = %s AND substr(s.name, 1, 7) <> 'sqlite_' AND x.hidden <> 1 ORDER BY s.name, x.cid]]
+
+local TABLES, VIEWS, VIEW = COLUMNS:format "'table'", COLUMNS:format "'view'", COLUMNS:format "'view' AND s.name = ?1"
 
 local INDEXES = [[
 SELECT s.name AS "table", i.name AS name, i."unique" AS is_unique, i.origin AS origin, i.partial AS partial, x.name AS "column",
@@ -104,6 +106,26 @@ local function read_foreign_keys(rows, catalog)
   end
 end
 
+-- A view whose tables are gone has no columns, and asking for them is an error: one such view must not hide the others.
+local function read_views(catalog, ask)
+  local views = {}
+  for _, program in ipairs(catalog.programs) do
+    if program.type == "view" then views[#views + 1] = program.name end
+  end
+  if not views[1] then return nil end
+  local ok, rows = pcall(ask, VIEWS)
+  if ok then return read_columns(rows, catalog) end
+  if not is(rows, "programming") then error(rows, 0) end
+  for _, name in ipairs(views) do
+    ok, rows = pcall(ask, VIEW, name)
+    if ok then
+      read_columns(rows, catalog)
+    elseif not is(rows, "programming") then
+      error(rows, 0)
+    end
+  end
+end
+
 --- Views and triggers, in the order in which they were made.
 ---@param ask fun(sql: string): table[]
 ---@return {name: string, type: string, sql: string}[]
@@ -119,7 +141,8 @@ function sqlite.read(catalog, ask, schema)
   if schema and schema ~= "main" then
     errors.raise("unsupported", "SQLite has no schemas: reflect() without one reads the file's own tables")
   end
-  read_columns(ask(COLUMNS), catalog)
+  read_columns(ask(TABLES), catalog)
+  read_views(catalog, ask)
   read_keys(catalog)
   read_indexes(ask(INDEXES), catalog)
   read_foreign_keys(ask(FOREIGN_KEYS), catalog)
