@@ -139,6 +139,7 @@ local function update_group(class, database, group, optimistic)
   for place, one in ipairs(group.objects) do
     updating.took(one, group.names, group.params, (place - 1) * group.width)
     updating.wrote(one, group.names)
+    updating.read_back(one, class, database)
   end
 end
 

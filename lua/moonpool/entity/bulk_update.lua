@@ -101,6 +101,7 @@ function bulk_update.run(q, objects, names)
     for place, one in ipairs(objects) do
       updating.took(one, written, params, (place - 1) * width)
       updating.wrote(one, written)
+      updating.read_back(one, class, database)
     end
     return affected
   end))

@@ -21,6 +21,7 @@ local class_room = {}
 ---@field has_validate boolean
 ---@field has_relations boolean
 ---@field batched boolean    whether the objects of a result are remembered: something is loaded for all of them
+---@field computed string[]? attributes of columns that the database calculates
 ---@field inserts table      statements by dialect
 
 -- Columns that the database may fill in are numbered by powers of two: a row's set of them is a number.
@@ -52,6 +53,13 @@ local function describe(class)
     class.has_validate = class.has_validate or one.validate ~= nil
     class.batched = class.batched or one.lazy == true
   end
+  local computed = {}
+  for _, one in ipairs(model.fields) do
+    if one.computed then
+      computed[#computed + 1] = one.attribute
+    end
+  end
+  class.computed = computed[1] and computed or nil
   class.generated_key = #model.key == 1 and model.key[1].generated and model.key[1].attribute or nil
 end
 

@@ -89,7 +89,9 @@ local function plain_field(database, found, column, name, is_key)
     options.server_default = column.computed or column.default
   end
   options.column = name ~= column.name and column.name or nil
-  return made(kind, options)
+  local field = made(kind, options)
+  field.computed = column.computed ~= nil
+  return field
 end
 
 local function relation_field(column, name, target, inverse)

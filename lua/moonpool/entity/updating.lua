@@ -197,6 +197,27 @@ function updating.took(self, names, params, n)
   end
 end
 
+--- After an update: what the database calculates of the columns that were written.
+function updating.read_back(self, class, database)
+  local missing, names = getmetatable(self).missing, {}
+  for _, name in ipairs(class.computed or names) do
+    if not (missing and missing[name]) then -- what an object lacks is read when it is touched
+      names[#names + 1] = name
+    end
+  end
+  if names[1] == nil then
+    return
+  end
+  local params = {}
+  local st = row.read(class.model, loading.dialect_of(database), names)
+  local n = updating.key_values(self, params, 0)
+  local made = run(database, nil, st.sql, "read", params, n, loading.options(database, st), core.rows, st.plan)[1] or {}
+  for _, name in ipairs(names) do
+    rawset(self, name, made[name])
+  end
+  updating.wrote(self, names)
+end
+
 --- Write values to columns of an object's row. The object has the values when that is done.
 ---@param fields table[]
 ---@param values any[]
@@ -212,6 +233,7 @@ function updating.assign(self, class, database, fields, values, live)
   if affected > 0 then
     updating.took(self, names, params, 0)
     updating.wrote(self, names)
+    updating.read_back(self, class, database)
   end
   return affected
 end

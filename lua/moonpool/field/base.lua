@@ -110,6 +110,7 @@ function base.bind(declaration, model, name, position)
   if definition.start then options = definition.start(field, declaration) or options end
   read_options(field, options)
   field.column = field.column or field.attribute
+  field.computed = declaration.computed -- by the database, of other columns: of tables that were there before
   if field.primary_key and field.null then bad_option(field, "a primary key cannot be NULL") end
   if field.primary_key and field.lazy == true then bad_option(field, "a primary key is loaded always: it cannot be lazy") end
   if definition.prepare then definition.prepare(field) end
@@ -124,7 +125,7 @@ function base.bind(declaration, model, name, position)
     local _, why = field:check(field.default)
     if why then bad_option(field, "its default " .. why) end
   end
-  if definition.accepts and not field.choices and not field.validate then
+  if definition.accepts and not field.choices and not field.validate and not field.computed then
     field.accepts = definition.accepts(field)
   end
   return field
@@ -182,6 +183,7 @@ function Field:check(value, object)
     return nil, "must not be NULL"
   end
   local definition = self.definition
+  if self.computed then return nil, "is calculated by the database: it cannot be assigned" end
   local taken, why = definition.take(self, value)
   if taken == nil then return nil, why end
   if definition.check then
