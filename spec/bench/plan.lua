@@ -92,6 +92,16 @@ plan.sqlite = {
     ways = { { title = "fetch_val, thread", variant = "rows", inline = 0 } },
   },
   {
+    name = "shape", title = "shape: build and compile", unit = "query",
+    size = { n = 20000 }, quick = { n = 200 },
+    ways = {
+      { title = "known, one key", variant = "known_key" },
+      { title = "known, list and order", variant = "known_list" },
+      { title = "known, expressions", variant = "known_expression" },
+      { title = "new", variant = "new_filter" },
+    },
+  },
+  {
     name = "ticker", title = "ticker beside a long statement", unit = "tick",
     size = { statement_ms = 200, rounds = 5 }, quick = { statement_ms = 10, rounds = 2 },
     ways = { { title = "sleep(0.001)", variant = "rows" } },

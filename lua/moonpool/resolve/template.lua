@@ -282,14 +282,17 @@ local function walk_condition(walk, node)
     local left = walk_room.expression(walk, node.left)
     say(walk, node.name)
     local operand = walk_operand(walk, lookup.entries[node.name], node.left, node.value, true, field_of(walk, node.left))
-    return { _op = op, name = node.name, left = left, operand = operand }
+    return walk.build and { _op = op, name = node.name, left = left, operand = operand }
   elseif op == "exists" then
     return { _op = op, query = walk_room.query(walk, node.query) }
   elseif op == "asked" then
     return { _op = op, operand = walk_room.expression(walk, node.operand) }
   end
-  local built = { _op = op }
-  for i = 1, #node do built[i] = walk_condition(walk, node[i]) end
+  local built = walk.build and { _op = op }
+  for i = 1, #node do
+    local one = walk_condition(walk, node[i])
+    if built then built[i] = one end
+  end
   say(walk, "end")
   return built
 end

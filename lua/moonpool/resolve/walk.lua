@@ -23,9 +23,19 @@ end
 
 walk_room.say = say
 
+-- Tokens of texts that were said before. Names come from the program's text and are few; more of them are its input.
+local MOST_TEXTS = 2000
+local said, said_n = {}, 0
+
 --- User's texts stand in keys with their length, so that no text can pass for another structure.
 function walk_room.say_text(walk, text)
-  say(walk, #text .. ":" .. text)
+  local token = said[text]
+  if not token then
+    if said_n >= MOST_TEXTS then said, said_n = {}, 0 end
+    token = #text .. ":" .. text
+    said[text], said_n = token, said_n + 1
+  end
+  say(walk, token)
 end
 
 --- The text that identifies what was walked.
