@@ -191,4 +191,13 @@ function measure.report(extra)
   print(table.concat(line, " "))
 end
 
+--- Seconds since 1970, by the calendar and not by moonpool.
+function measure.seconds_of(moment)
+  local month = moment.month
+  local year = month > 2 and moment.year or moment.year - 1
+  local year_day = (153 * (month > 2 and month - 3 or month + 9) + 2) // 5 + moment.day - 1
+  local days = year * 365 + year // 4 - year // 100 + year // 400 + year_day - 719468
+  return days * 86400 + moment.hour * 3600 + moment.minute * 60 + moment.second
+end
+
 return measure

@@ -404,6 +404,53 @@ static void w6(raw_run *run)
   mysql_stmt_close(of_authors.stmt);
 }
 
+/* ---- W7: authors with their books ---- */
+
+static int64_t author_sum(const raw_my_cell *cells)
+{
+  return cells[0].number + raw_my_text_sum(cells[1].text, cells[1].n) +
+         raw_my_text_sum(cells[2].text, cells[2].n) + cells[3].number * 7 +
+         raw_my_cents(&cells[4]) * 3 + raw_my_seconds(&cells[5].moment) * 5;
+}
+
+/* All that a statement gives of the authors up to a key. */
+static void sum_rows(raw_run *run, MYSQL_STMT *stmt, const raw_my_cell *cells,
+                     int64_t (*sum_of)(const raw_my_cell *))
+{
+  execute(stmt, "authors with their books");
+  for (; raw_my_fetch(stmt); run->units++)
+    run->checksum += sum_of(cells);
+  mysql_stmt_free_result(stmt);
+}
+
+static void w7(raw_run *run)
+{
+  static const enum enum_field_types types[] = {MYSQL_TYPE_LONGLONG,   MYSQL_TYPE_STRING,
+                                                MYSQL_TYPE_STRING,     MYSQL_TYPE_LONGLONG,
+                                                MYSQL_TYPE_NEWDECIMAL, MYSQL_TYPE_DATETIME};
+  static raw_my_cell author_cells[6], book_cells[6];
+  int64_t n = raw_number(run, "n"), rounds = raw_number(run, "rounds");
+  MYSQL_STMT *authors =
+      raw_my_prepare(db, "select id, name, email, age, balance, created from author where id <= ?");
+  MYSQL_STMT *books = raw_my_prepare(db, BOOK "author_id <= ?");
+  raw_my_take_numbers(authors, &n, 1);
+  raw_my_take_numbers(books, &n, 1);
+  raw_my_give(authors, author_cells, types, 6);
+  raw_my_give(books, book_cells, book_types, 6);
+  sum_rows(run, authors, author_cells, author_sum);
+  sum_rows(run, books, book_cells, book_sum);
+  run->units = run->checksum = 0;
+  raw_start(run);
+  for (int64_t round = 0; round < rounds; round++) {
+    sum_rows(run, authors, author_cells, author_sum);
+    sum_rows(run, books, book_cells, book_sum);
+  }
+  raw_stop(run);
+  raw_over(run);
+  mysql_stmt_close(authors);
+  mysql_stmt_close(books);
+}
+
 /* ---- W9: rows that the server makes, one after the other ---- */
 
 static void w9(raw_run *run)
@@ -432,7 +479,7 @@ static const struct {
   const char *name;
   void (*run)(raw_run *run);
 } workloads[] = {
-    {"w1", w1}, {"w2", w2}, {"w3", w3}, {"w4", w4}, {"w5", w5}, {"w6", w6}, {"w9", w9},
+    {"w1", w1}, {"w2", w2}, {"w3", w3}, {"w4", w4}, {"w5", w5}, {"w6", w6}, {"w7", w7}, {"w9", w9},
 };
 
 int main(int argc, char **argv)

@@ -248,6 +248,49 @@ static void w6(raw_run *run)
   sqlite3_finalize(stmt);
 }
 
+/* ---- W7: authors with their books ---- */
+
+#define AUTHOR "select id, name, email, age, balance, created from author where "
+
+static int64_t author_sum(sqlite3_stmt *stmt)
+{
+  return sqlite3_column_int64(stmt, 0) + text_sum(stmt, 1) + text_sum(stmt, 2) +
+         sqlite3_column_int64(stmt, 3) * 7 +
+         cents_of((const char *)sqlite3_column_text(stmt, 4)) * 3 +
+         seconds_of((const char *)sqlite3_column_text(stmt, 5)) * 5;
+}
+
+/* All that a statement gives of the authors up to a key. */
+static void sum_rows(raw_run *run, sqlite3_stmt *stmt, int64_t n, int64_t (*sum_of)(sqlite3_stmt *))
+{
+  int rc;
+  sqlite3_bind_int64(stmt, 1, n);
+  while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+    run->checksum += sum_of(stmt);
+    run->units++;
+  }
+  if (rc != SQLITE_DONE)
+    fail("authors with their books");
+  sqlite3_reset(stmt);
+}
+
+static void w7(raw_run *run)
+{
+  int64_t n = raw_number(run, "n"), rounds = raw_number(run, "rounds");
+  sqlite3_stmt *authors = prepare(AUTHOR "id <= ?"), *books = prepare(BOOK "author_id <= ?");
+  sum_rows(run, authors, n, author_sum);
+  sum_rows(run, books, n, book_sum);
+  run->units = run->checksum = 0;
+  raw_start(run);
+  for (int64_t round = 0; round < rounds; round++) {
+    sum_rows(run, authors, n, author_sum);
+    sum_rows(run, books, n, book_sum);
+  }
+  raw_stop(run);
+  sqlite3_finalize(authors);
+  sqlite3_finalize(books);
+}
+
 /* ---- W8: a transaction in a transaction around one update ---- */
 
 static void w8(raw_run *run)
@@ -387,9 +430,8 @@ static const struct {
   const char *name;
   void (*run)(raw_run *run);
 } workloads[] = {
-    {"w1", w1}, {"w3", w3},          {"w4", w4},
-    {"w5", w5}, {"w6", w6},          {"w8", w8},
-    {"w9", w9}, {"hop", hop_inline}, {"hop_thread", hop_thread},
+    {"w1", w1}, {"w3", w3}, {"w4", w4}, {"w5", w5},          {"w6", w6},
+    {"w7", w7}, {"w8", w8}, {"w9", w9}, {"hop", hop_inline}, {"hop_thread", hop_thread},
 };
 
 int main(int argc, char **argv)
