@@ -116,13 +116,34 @@ local function take_over(self, meta, names, values)
   setmetatable(self, class_room.metatable(meta.class, plan))
 end
 
+-- The class whose objects all have these columns: of a family that of the table, if it has them.
+local function class_with(class, names)
+  local base = class.model.base
+  for _, name in ipairs(names) do
+    if not base.by_name[name] then
+      return class
+    end
+  end
+  return base.class
+end
+
+local function lacks(meta, names)
+  for _, name in ipairs(names) do
+    if not (meta.missing and meta.missing[name]) then
+      return false
+    end
+  end
+  return true
+end
+
 -- The other objects of the result that lack the same columns.
-local function companions(self, meta)
+local function companions(self, class, names)
   local batch, list = state.batch_of(self), {}
   local objects = batch and batch.objects
   for place = 1, objects and batch.count or 0 do
     local one = objects[place]
-    if one and one ~= self and getmetatable(one) == meta and not state.is_new(one) then
+    local meta = one and one ~= self and getmetatable(one)
+    if meta and meta.class.model:is_a(class.model) and lacks(meta, names) and not state.is_new(one) then
       list[#list + 1] = one
     end
   end
@@ -159,7 +180,8 @@ function rereading.load_column(self, name)
   local batch = state.batch_of(self)
   local database = batch and batch.database or loading.database_of(class)
   local names = wanted_names(class, meta.missing, name)
-  local list = #class.model.key == 1 and companions(self, meta) or {}
+  class = class_with(class, names)
+  local list = #class.model.key == 1 and companions(self, class, names) or {}
   if list[1] == nil then
     take_over(self, meta, names, (read(self, class, database, names)))
     return rawget(self, name)

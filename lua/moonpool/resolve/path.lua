@@ -107,9 +107,12 @@ function path.parse(model, text, with_lookup)
     tail.read(found, found.field.kind_name, parts, i, with_lookup, title_of(found.field))
   end
 
-  -- author__id is the column author_id: no join for a key that is here already
-  local last = steps[#steps]
-  local here = last and last.field and here_already(last.field, found.field)
+  -- author__id is the column author_id: no join for a key that is here already. Behind a table between two entities it
+  -- is the other row that is meant, which may be one that is left out.
+  local last, before = steps[#steps], steps[#steps - 1]
+  local between = before and before.inverse and before.inverse.over
+  local left_out = between and (last.model.soft_delete or last.model.kinds)
+  local here = not left_out and last and last.field and here_already(last.field, found.field)
   if here then
     steps[#steps] = nil
     found.field = here
