@@ -113,4 +113,28 @@ databases.each("a schema with odd things in it", function(open, database)
     Guest:create{ id = 1, line = 1, place = 2 }
     assert.equal(1, Guest:filter{ line = seat.line, place = seat.place }:count())
   end)
+
+  it("has a relation over several columns where they are called like one", function()
+    db:execute "create table seat (line integer not null, place integer not null, primary key (line, place))"
+    db:execute([[create table guest (id integer primary key, seat_line integer, seat_place integer, name varchar(9),
+      foreign key (seat_line, seat_place) references seat (line, place) on delete set null)]])
+    local Seat, Guest = db:reflect_entity{ "seat", "guest" }
+    local seat = Seat:create{ line = 1, place = 2 }
+    Guest:create{ id = 1, seat = seat, name = "ada" }
+    local guest = Guest:get(1)
+    assert.same({ 1, 2, "ada" }, { guest.seat_line, guest.seat_place, guest.name })
+    assert.equal(2, guest.seat.place)
+    assert.equal(1, Guest:filter{ seat__place = 2 }:count())
+    local Plain = db:reflect_entity("guest", { name = "Plain", exclude = { "seat_line" } })
+    assert.equal(2, Plain:get(1).seat_place)
+  end)
+
+  it("takes no arguments where it would not use them", function()
+    local Thing = mp.entity("Thing", {}, { database = db })
+    for _, name in ipairs{ "create_all", "drop_all", "ddl", "entities", "diff" } do
+      assert.matches(name, databases.raises("bad_argument", db[name], db, { dry = true }).message)
+    end
+    databases.raises("bad_argument", Thing.create_table, Thing, true)
+    databases.raises("bad_argument", Thing.drop_table, Thing, true)
+  end)
 end)

@@ -110,6 +110,29 @@ local function target_of(column, names, found)
   return target and #target.key == 1 and target.key[1] == key.references[1] and target or nil
 end
 
+-- A key of several columns is a relation where its columns are called like one: seat_line and seat_place, which refer to line
+-- and place, are the relation seat. Gives the relations' names by their first column, and the columns that they cover.
+local function whole_relations(found, names, plan, excluded)
+  local begun, covered, is_key = {}, {}, {}
+  for _, name in ipairs(plan.key) do is_key[name] = true end
+  for _, key in ipairs(found.foreign_keys) do
+    local target = names[key.table]
+    local name = #key.columns > 1 and not key.schema and target and key.columns[1]:match "^(.+)_"
+    local fits = name and #target.key == #key.columns and vocabulary.is_name(name) and not is_reserved(name)
+      and not found.columns[name]
+    for i, column in ipairs(fits and key.columns or {}) do
+      fits = fits and target.key[i] == key.references[i] and column == name .. "_" .. key.references[i]
+        and not is_key[column] and not covered[column] and not excluded[column] and (plan.options.fields or {})[column] == nil
+        and found.columns[column].null == found.columns[key.columns[1]].null
+    end
+    if fits then
+      begun[key.columns[1]] = { name = name, target = target.entity, key = key }
+      for _, column in ipairs(key.columns) do covered[column] = true end
+    end
+  end
+  return begun, covered
+end
+
 -- How the rows of a table are called from the other side: like the table, where only one relation leads there and both
 -- are reflected together.
 local function inverse_of(found, column, target, plans)
@@ -184,8 +207,14 @@ local function declare(database, plan, names, plans)
   local found, options = plan.found, plan.options
   local fields, key_names, own = {}, {}, options.fields or {}
   local excluded, is_key = set_of(options.exclude), set_of(plan.key)
+  local begun, covered = whole_relations(found, names, plan, excluded)
   for _, column in catalog.columns_of(found) do
-    if not excluded[column.name] then
+    local whole = begun[column.name]
+    if whole then
+      fields[whole.name] = f.belongs_to(whole.target, {
+        null = column.null, on_delete = whole.key.on_delete, on_update = whole.key.on_update, column = whole.key.columns,
+      })
+    elseif not excluded[column.name] and not covered[column.name] then
       local target = not own[column.name] and target_of(column, names, found)
       local name = target and relation_name(found, column.name, fields)
       if name then

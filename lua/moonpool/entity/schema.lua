@@ -88,19 +88,28 @@ local function creation(database)
   return ddl.create_tables(models_of(database), loading.dialect_of(database))
 end
 
+local function takes_nothing(what, given)
+  if given ~= nil then
+    return errors.raise("bad_argument", what .. " takes no arguments, not " .. vocabulary.quoted(given))
+  end
+end
+
 --- Create the tables of the entities of this database; those that exist are left alone.
-function Database:create_all()
+function Database:create_all(given)
+  takes_nothing("db:create_all", given)
   return run_all(self, creation(self))
 end
 
 --- Drop the tables of the entities of this database; missing ones too.
-function Database:drop_all()
+function Database:drop_all(given)
+  takes_nothing("db:drop_all", given)
   return run_all(self, ddl.drop_tables(models_of(self), loading.dialect_of(self)))
 end
 
 --- The statements of create_all as text.
 ---@return string
-function Database:ddl()
+function Database:ddl(given)
+  takes_nothing("db:ddl", given)
   local statements = creation(self)
   for place, sql in ipairs(statements) do
     statements[place] = sql .. ";\n"
@@ -110,7 +119,8 @@ end
 
 --- The entities of this database, those that are referenced first.
 ---@return table[]
-function Database:entities()
+function Database:entities(given)
+  takes_nothing("db:entities", given)
   local list = {}
   for _, model in ipairs(models_of(self)) do
     if not model.between then
@@ -142,7 +152,8 @@ end
 ---@return moonpool.diff  an array of statements, with `destructive` (statements that would lose something), `needs` (what has to
 --- be done by hand) and run(), which runs the array; it prints readably
 --- Raises unsupported and the errors of a statement.
-function Database:diff()
+function Database:diff(given)
+  takes_nothing("db:diff", given)
   local known = {}
   for _, model in ipairs(schema.models_in(self, true)) do
     known[model.table] = true
@@ -158,7 +169,8 @@ function diff.metatable:run()
 end
 
 --- Author:create_table()
-function schema.create_table(class)
+function schema.create_table(class, given)
+  takes_nothing("create_table", given)
   local database = loading.database_of(class)
   local statements = ddl.create_schemas({ class.model }, loading.dialect_of(database))
   for _, sql in ipairs(ddl.create_table(class.model, loading.dialect_of(database))) do
@@ -168,7 +180,8 @@ function schema.create_table(class)
 end
 
 --- Author:drop_table()
-function schema.drop_table(class)
+function schema.drop_table(class, given)
+  takes_nothing("drop_table", given)
   local database = loading.database_of(class)
   return run_all(database, ddl.drop_table(class.model, loading.dialect_of(database)))
 end
