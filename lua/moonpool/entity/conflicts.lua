@@ -25,8 +25,10 @@ function conflicts.attributes(class, names, what)
   if type(names) ~= "table" then
     return bad(what .. " is an array of field names")
   end
-  for place, name in ipairs(names) do
-    list[place] = class.model:field(name).attribute
+  for _, name in ipairs(names) do
+    for _, column in ipairs(class.model:field(name):locals()) do
+      list[#list + 1] = column.attribute
+    end
   end
   return list
 end

@@ -126,7 +126,9 @@ end
 local function chosen(class, fields, only)
   local wanted, kept = {}, {}
   for _, name in ipairs(only) do
-    wanted[class.model:field(name)] = true
+    for _, column in ipairs(class.model:field(name):locals()) do
+      wanted[column] = true
+    end
   end
   for _, field in ipairs(fields) do
     if wanted[field] then

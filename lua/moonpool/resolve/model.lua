@@ -121,7 +121,8 @@ local function find_key(self, options)
     if field.primary_key and not names then self.key[#self.key + 1] = field end
   end
   if names == nil then
-    if #self.key > 1 then
+    local first, second = self.key[1], self.key[2]
+    if second and not (first.part_of and first.part_of == second.part_of) then
       bad(self, "%s and %s are both the primary key: a key of several columns is the option primary_key = { ... }",
         self.key[1].name, self.key[2].name)
     end

@@ -1,8 +1,10 @@
 -- UPDATE and DELETE of query sets. Rows that one WHERE cannot tell on every server (joins, limits, sub-selects of the
 -- table that changes) are told by their keys.
 
+local core = require "moonpool.core"
 local errors = require "moonpool.errors"
 local expression = require "moonpool.resolve.expression"
+local key_values = require "moonpool.resolve.key"
 local known = require "moonpool.sql.known"
 local node = require "moonpool.tree.node"
 local query = require "moonpool.sql.query"
@@ -84,6 +86,16 @@ local function check_assigned(field, resolved)
   end
 end
 
+-- A relation of several columns is assigned all of them.
+local function read_key(field, value, read)
+  if tree_expression.is(value) then
+    errors.raise("bad_argument", ("%s has %d columns: an expression is assigned to one of them"):format(field:title(),
+      #field.parts))
+  end
+  local parts = value ~= core.null and key_values.of(field, value)
+  for i, part in ipairs(field.parts) do read(part, parts and parts[i] or value) end
+end
+
 -- Assignments in order of declaration: values checked, expressions left as they are.
 local function read_assignments(model, values)
   if type(values) ~= "table" or getmetatable(values) ~= nil or next(values) == nil then
@@ -91,8 +103,7 @@ local function read_assignments(model, values)
   end
   local list, bad = {}, nil
   local seen = {}
-  for name, value in pairs(values) do
-    local field = model:field(name)
+  local function read(field, value)
     if seen[field] then errors.raise("bad_argument", ("update gives %s twice"):format(field:title())) end
     seen[field] = true
     local one = { field = field, value = value }
@@ -108,6 +119,10 @@ local function read_assignments(model, values)
       end
     end
     list[#list + 1] = one
+  end
+  for name, value in pairs(values) do
+    local field = model:field(name)
+    if field.parts then read_key(field, value, read) else read(field, value) end
   end
   table.sort(list, function(a, b) return a.field.position < b.field.position end)
   if bad then
