@@ -190,6 +190,41 @@ databases.each("a many_to_many", function(open)
     }, rows)
   end)
 
+  it("stands in values: a row for each of its rows, and one for none", function()
+    Book:get(1).tags:add(1, 2)
+    Book:get(2).tags:add(2)
+    local q = Book:values("title", "tags__label"):order_by("id", "tags__label")
+    assert.same({
+      { title = "one", tags__label = "lua" }, { title = "one", tags__label = "sql" }, { title = "two", tags__label = "sql" },
+      { title = "three" },
+    }, q:all())
+    assert.equal(4, q:count())
+    assert.is_true(q:exists())
+    assert.same({ { title = "one", tags__label = "lua" }, { title = "one", tags__label = "sql" } }, q:limit(2):all())
+    -- a condition says "has one that" all the same
+    assert.equal(2, Book:filter{ tags__label = "lua" }:values("title", "tags__label"):count())
+    assert.same({ "sql" }, Book:filter{ id = 2 }:pluck "tags__label")
+    assert.same({ mp.null }, Book:filter{ id = 3 }:pluck "tags__label")
+    assert.same({ 1, 2 }, Tag:filter{ id__in = Book:values("tags") }:order_by("id"):pluck "id")
+  end)
+
+  it("is grouped by", function()
+    Book:get(1).tags:add(1, 2)
+    Book:get(2).tags:add(2)
+    local groups = Book:values("tags__label"):annotate{ n = mp.fn.count(), m = mp.fn.count("tags") }
+    assert.same({ { n = 1, m = 0 }, { tags__label = "lua", n = 1, m = 1 }, { tags__label = "sql", n = 2, m = 2 } },
+      groups:order_by("tags__label"):all())
+    assert.same({ { tags__label = "sql", n = 2, m = 2 } }, groups:filter{ m__gt = 1 }:all())
+    assert.equal(3, groups:count())
+  end)
+
+  it("is a column of the entity", function()
+    Book:get(1).tags:add(1, 2)
+    assert.same({ "one" }, Book:filter(Book.tags.label:eq("lua")):pluck "title")
+    assert.same({ "one" }, Book:filter(Book.tags:in_{ 1, 2 }):pluck "title")
+    assert.equal(2, Book:annotate{ n = mp.fn.count(Book.tags) }:order_by("id"):first().n)
+  end)
+
   it("loses the pairs of a row that is deleted", function()
     Book:get(1).tags:add(1, 2)
     Tag:get(1):delete()
@@ -465,6 +500,64 @@ databases.each("a key of several columns", function(open)
     assert.same({ "red" }, Label:filter{ items = apple, label = "red" }:pluck "label")
     assert.same({ { n = 2, name = "apple" }, { n = 1, name = "axe" }, { n = 0, name = "bread" } },
       Item:annotate{ n = mp.fn.count("labels") }:order_by("name"):values("name", "n"):all())
+  end)
+
+  it("is written by every way to write", function()
+    local bread = Item:get{ shop = 1, number = "b" }
+    Line:bulk_create{ { item = bread, count = 10 }, { item = { shop = 1, number = "b" }, count = 11 }, { count = 12 } }
+    assert.same({ 2, 10, 11 }, counts(bread.lines))
+    assert.equal(1, Line:filter{ count = 12 }:update{ item = bread })
+    assert.equal(2, Line:filter{ count__gt = 10 }:update{ item = mp.null })
+    assert.same({ 2, 10 }, counts(bread.lines))
+    local line = Line:get{ count = 12 }
+    line.item = bread
+    assert.equal(1, Line:bulk_update({ line }, { "item" }))
+    assert.same({ 2, 10, 12 }, counts(bread.lines))
+    line.item = nil
+    line.count = 99
+    line:save{ fields = { "item" } }
+    assert.same({ 2, 10 }, counts(bread.lines))
+    assert.equal(1, Line:filter{ count = 12 }:count())
+    local _, made = Line:get_or_create({ item = bread, count = 55 })
+    assert.is_true(made)
+    _, made = Line:get_or_create({ item = bread, count = 55 })
+    assert.is_false(made)
+    assert.matches("an expression is assigned to one", raises("bad_argument", function()
+      Line:filter{ id = 1 }:update{ item = mp.F.count }
+    end).message)
+  end)
+
+  it("is loaded with others in one statement, and left out", function()
+    assert.equal("corner", Line:select_related("item__shop"):get(1).item.shop.name)
+    local line = Line:only("count"):get(1)
+    assert.equal("apple", line.item.name)
+    line = Line:defer("item"):get(1)
+    assert.equal("apple", line.item.name)
+    for _, one in ipairs(Line:order_by("id"):prefetch("item__labels", "item__shop"):all()) do
+      assert.equal(one.id == 4, one.item == nil)
+    end
+    for _, one in ipairs(Item:prefetch("lines"):all()) do assert.equal(1, one.lines:count()) end
+  end)
+
+  it("is a key itself, of a one_to_one too", function()
+    local Info = mp.entity("Info", {
+      item = f.one_to_one("Item", { inverse = "info", primary_key = true }), text = f.string{ max = 20 },
+    }, { database = db })
+    db:create_all()
+    local apple = Item:get{ shop = 1, number = "a" }
+    local info = Info:create{ item = apple, text = "first" }
+    info.text = "second"
+    info:save()
+    assert.equal("second", Info:get(info).text)
+    assert.equal("second", apple.info.text)
+    Info:upsert{ item = apple, text = "third" }
+    Info:upsert({ item = apple, text = "last" }, { conflict = { "item" } })
+    assert.equal("last", Info:get{ item = apple }.text)
+    raises("unique", function() Info:create{ item = apple, text = "x" } end)
+    local texts = {}
+    for _, one in ipairs(Item:order_by("name"):prefetch("info"):all()) do texts[#texts + 1] = one.info and one.info.text or "-" end
+    assert.same({ "last", "-", "-" }, texts)
+    assert.same({ "apple" }, Item:filter{ info__text = "last" }:pluck "name")
   end)
 
   it("is told by what makes it, and nothing else", function()

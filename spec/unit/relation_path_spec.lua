@@ -80,6 +80,24 @@ describe("a path through a many_to_many", function()
     })
   end)
 
+  it("joins where a column behind it is asked for, and not in conditions", function()
+    sql.assert(Book:filter { tags__label = "x" }:values("title", "tags__label"), {
+      postgres = [[SELECT "book"."title", "tags__tag"."label" FROM "book" ]]
+        .. [[LEFT JOIN "book_tags" AS "tags" ON "tags"."book_id" = "book"."id" ]]
+        .. [[LEFT JOIN "tag" AS "tags__tag" ON "tags__tag"."id" = "tags"."tag_id" WHERE EXISTS (SELECT 1 FROM "book_tags" ]]
+        .. [[JOIN "tag" ON "tag"."id" = "book_tags"."tag_id" WHERE "book_tags"."book_id" = "book"."id" AND "tag"."label" = $1)]],
+      mariadb = [[SELECT `book`.`title`, `tags__tag`.`label` FROM `book` ]]
+        .. [[LEFT JOIN `book_tags` AS `tags` ON `tags`.`book_id` = `book`.`id` ]]
+        .. [[LEFT JOIN `tag` AS `tags__tag` ON `tags__tag`.`id` = `tags`.`tag_id` WHERE EXISTS (SELECT 1 FROM `book_tags` ]]
+        .. [[JOIN `tag` ON `tag`.`id` = `book_tags`.`tag_id` WHERE `book_tags`.`book_id` = `book`.`id` AND `tag`.`label` = ?)]],
+    })
+    sql.assert(Author:values("books__title"):annotate { n = fn.count() }, {
+      sqlite = [[SELECT "books"."title", count(*) AS "n" FROM "author" ]]
+        .. [[LEFT JOIN "book" AS "books" ON "books"."author_id" = "author"."id" GROUP BY "books"."title"]],
+    })
+    assert.matches("leads to many rows", sql.error("unsupported", function() Book:order_by("tags__label") end))
+  end)
+
   it("says what is not there", function()
     assert.matches("did you mean tags", sql.error("unknown_field", function() Book:filter { tag__label = "x" } end))
     assert.matches("did you mean label", sql.error("unknown_field", function() Book:filter { tags__lable = "x" } end))

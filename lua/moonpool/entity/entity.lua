@@ -122,8 +122,8 @@ end
 
 -- A name that is more like a method than like a field was meant to be one.
 local function refuse_unknown(class, name)
-  local fields = class.model.by_name
-  if not fields[name] and not vocabulary.nearest(name, fields) and vocabulary.nearest(name, methods) then
+  local fields, model = class.model.by_name, class.model
+  if not fields[name] and not model.inverses[name] and not model.sets[name] and not vocabulary.nearest(name, fields) and vocabulary.nearest(name, methods) then
     return errors.raise("unknown_field", class.name .. " has neither a field nor a method " .. vocabulary.quoted(name)
       .. vocabulary.suggest(name, methods))
   end

@@ -37,9 +37,22 @@ local function kind_of(name, argument)
   return kind
 end
 
+-- What is counted: of a key of several columns the first one, which is NULL where there is no such row.
+local function counted(resolver, template)
+  local argument = template.argument
+  local path = template.name == "count" and argument._op == "path" and not expression.annotation_of(resolver, argument)
+    and path_of(resolver, argument)
+  if not path or not path.field.parts then return expression.resolve(resolver, argument) end
+  if template.distinct then
+    errors.raise("unsupported", ("mp.fn.count of distinct keys of several columns: %s"):format(vocabulary.quoted(path.text)))
+  end
+  local from = expression.follow(resolver, resolver.scope.base, path, 0)
+  return expression.column(from, path.field:locals()[1])
+end
+
 --- The node of an aggregate, wherever it stands.
 function aggregate.node(resolver, template)
-  local argument = template.argument and expression.resolve(resolver, template.argument)
+  local argument = template.argument and counted(resolver, template)
   local filter = template.filter and expression.resolve_condition(resolver, template.filter)
   return {
     op = "aggregate", name = template.name, distinct = template.distinct, argument = argument, filter = filter,

@@ -175,7 +175,7 @@ local function resolve_match(resolver, template)
   for _, one in ipairs(template) do
     local meaning = one.meaning
     if meaning.annotation then
-      local left = expression.resolve(resolver, meaning.annotation.template)
+      local left = expression.annotation(resolver, meaning.annotation)
       if meaning.keys then left = node.json(left, meaning.keys) end
       for _, name in ipairs(meaning.parts or {}) do left = node.part(left, name) end
       items[#items + 1] = build(resolver, meaning.entry, left, one.operand)

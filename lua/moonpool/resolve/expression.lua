@@ -21,6 +21,7 @@ local expression = {}
 ---@field annotations table    by name
 ---@field mode string          "rows": aggregates need a relation to many; "groups": they are of a group
 ---@field has_aggregate boolean  set when one was met
+---@field joined table?        like inside, for annotations: relations to many that columns of the query have joined
 ---@field inside table?        by source and inverse: the source that the rows of that relation are
 ---@field offset integer       added to the slots of templates: those of a query set inside another
 ---@field outer table?         the resolver of the query around this one
@@ -136,13 +137,18 @@ function expression.annotation_of(resolver, template)
   return not template._model and resolver.annotations[template._path] or nil
 end
 
+--- What an annotation is, also in a condition. Those of one call do not see each other, so there is no circle.
+function expression.annotation(resolver, annotation)
+  if resolver.joined and not resolver.inside then
+    resolver = setmetatable({ inside = resolver.joined }, { __index = resolver })
+  end
+  local found = expression.resolve(resolver, annotation.template)
+  return found
+end
+
 local function resolve_path(resolver, template)
   local annotation = expression.annotation_of(resolver, template)
-  if annotation then
-    -- those of one call do not see each other, so there is no circle
-    local found = expression.resolve(resolver, annotation.template)
-    return found
-  end
+  if annotation then return expression.annotation(resolver, annotation) end
   local path = path_of(resolver, template)
   local from, done = expression.follow(resolver, resolver.scope.base, path, 0)
   if done < #path.steps then

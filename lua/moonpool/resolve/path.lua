@@ -19,6 +19,7 @@ local path = {}
 ---@field parts string[]?
 ---@field lookup string    "exact" if none is written
 ---@field many boolean     whether a step leads to many rows
+---@field behind table?    { step, field }: the last step and the field behind it, where the column is here already
 ---@field whole boolean?   whether it ends at an inverse or a many_to_many: the field is the key of the rows there
 ---@field rank string      sorts paths by declaration, so that equal filters give equal texts
 
@@ -114,6 +115,7 @@ function path.parse(model, text, with_lookup)
   local left_out = between and (last.model.soft_delete or last.model.kinds)
   local here = not left_out and last and last.field and here_already(last.field, found.field)
   if here then
+    found.behind = { step = last, field = found.field } -- the same without that
     steps[#steps] = nil
     found.field = here
   end

@@ -18,7 +18,7 @@ local function check_grouped(shape, resolver, tree, where)
   -- a field may be there twice: author__name and editor__name
   local columns = {}
   for _, column in ipairs(shape.group) do
-    local resolved = expression.resolve(resolver, column.template)
+    local resolved = expression.annotation(resolver, column)
     if resolved.op == "column" then
       columns[resolved.source] = columns[resolved.source] or {}
       columns[resolved.source][resolved.field] = true
@@ -38,6 +38,7 @@ end
 --- Check a condition that is to be added to a shape.
 function check.condition(shape, built, takes)
   local resolver = select_room.resolver(shape, select_room.scope(shape), takes)
+  resolver.joined = select_room.join_many(resolver.scope, shape.values)
   for _, item in ipairs(parts_of(condition.resolve(resolver, built))) do
     select_room.refuse_window(item)
     if shape.group and any_node(item, is_aggregate) then
@@ -48,6 +49,7 @@ end
 
 function check.order(shape, order, takes)
   local resolver = select_room.resolver(shape, select_room.scope(shape), takes)
+  resolver.inside = select_room.join_many(resolver.scope, shape.values)
   for _, item in ipairs(order) do
     local resolved = expression.resolve(resolver, item.operand)
     local annotation = expression.annotation_of(resolver, item.operand)
@@ -63,6 +65,7 @@ function check.annotate(shape, built, takes)
   local rows = shape.output ~= "objects"
   local scope = select_room.scope(shape)
   local resolver = expression.resolver(scope, known, rows and "groups" or "rows", takes)
+  resolver.inside = select_room.join_many(scope, shape.values)
   local annotations, values = {}, {}
   for name, annotation in pairs(known) do annotations[name] = annotation end
   for i, column in ipairs(shape.values) do values[i] = column end
@@ -136,8 +139,11 @@ function check.values(shape, names, output)
       end
       if shape.context.only_columns then template.refuse_name(shape.model, known, name) end
       shape.model:expression(name)
-      column = { name = name, template = { _op = "path", _path = name } }
-      expression.resolve(select_room.resolver(shape, select_room.scope(shape)), column.template)
+      local path = not shape.context.only_columns and shape.model:place(name)
+      column = { name = name, template = { _op = "path", _path = name }, many = path and path.many and path or nil }
+      local resolver = select_room.resolver(shape, select_room.scope(shape))
+      resolver.inside = select_room.join_many(resolver.scope, { column })
+      expression.resolve(resolver, column.template)
     end
     values[#values + 1] = column
   end

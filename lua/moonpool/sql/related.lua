@@ -50,7 +50,8 @@ local function steps_of(model, name)
   local path = model:path(name)
   local steps = {}
   for i, one in ipairs(path.steps) do steps[i] = one end
-  local field, last = path.field, name:match("[^_].-$") and name:gsub("^.*__", "")
+  if path.behind and path.behind.field.relation then steps[#steps + 1] = path.behind.step end
+  local field, last = path.behind and path.behind.field.relation and path.behind.field or path.field, name:match("[^_].-$") and name:gsub("^.*__", "")
   if not path.whole then
     if path.lookup ~= "exact" or not (field.relation and field.name == last) then
       errors.raise("bad_argument", ("select_related of %s: %s is no relation"):format(model.name, vocabulary.quoted(name)))

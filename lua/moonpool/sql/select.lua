@@ -30,6 +30,26 @@ function select_room.resolver(shape, scope, takes, offset)
   return expression.resolver(scope, shape.context.annotations, shape.group and "groups" or "rows", takes, offset)
 end
 
+--- Columns that are asked for behind relations to many join them: a row comes once for each of theirs, and once with
+--- NULL where there is none. Gives the resolver's `joined`: what is where, as resolver.inside tells it; nil for none.
+---@param columns table[]  those of a shape's values
+function select_room.join_many(scope, columns)
+  local joined
+  for _, column in ipairs(columns) do
+    local from = scope.base
+    for _, one in ipairs(column.many and column.many.steps or {}) do
+      local source_of = source.follow(from, one)
+      if one.inverse and not one.inverse.one then
+        joined = joined or {}
+        joined[from] = joined[from] or {}
+        joined[from][one.inverse] = source_of
+      end
+      from = source_of
+    end
+  end
+  return joined
+end
+
 local WORLDS = { aggregate = true, has_row = true, scalar = true, among_rows = true }
 local NO_NODES = { source = true, field = true, select = true }
 
@@ -330,6 +350,7 @@ function select_room.build(shape, options)
   if shape.from then add_rows(scope, shape.from, options.offset or 0) end
   local resolver = select_room.resolver(shape, scope, options.takes or {}, options.offset)
   resolver.outer = options.outer_resolver
+  resolver.joined = select_room.join_many(scope, shape.values)
   local select = {
     scope = scope, resolver = resolver, columns = {},
     distinct = shape.distinct and shape.output ~= "objects" or nil, -- no object comes twice anyway
@@ -342,6 +363,7 @@ function select_room.build(shape, options)
   else
     add_conditions(select, shape, resolver, options.recursing)
   end
+  resolver.inside = resolver.joined -- in columns and order; a condition says "has one that" all the same
   if shape.ctes then add_ctes(select, shape, options.offset or 0) end
   if shape.group then
     select.group = {}
@@ -360,6 +382,9 @@ end
 
 --- Whether a SELECT gives each row of its table once, with nothing cut off.
 function select_room.is_plain(shape, options)
+  for _, column in ipairs(shape.values) do
+    if column.many then return false end
+  end
   return not (shape.group or shape.distinct and shape.output ~= "objects" or options.top or options.skip)
 end
 
