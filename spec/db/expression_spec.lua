@@ -151,7 +151,43 @@ databases.each("an expression", function(open, database)
     local sums = titles(mp.over(fn.sum("price"), { order_by = "title" }))
     assert.equal("1.10 3.30 6.60", ("%s %s %s"):format(tostring(sums[1]), tostring(sums[2]), tostring(sums[3])))
     assert.same({ "A", "C", "B" }, Book:annotate{ v = mp.over(fn.row_number(), { order_by = "pages" }) }:order_by("v"):pluck("title"))
-    raises("unsupported", function() return Book:annotate{ v = mp.over(fn.row_number(), { order_by = "pages" }) }:filter{ v = 1 } end)
+  end)
+
+  it("over the rows around can be filtered by, where it is annotated", function()
+    local ranked = Book:annotate{ place = mp.over(fn.row_number(), { partition_by = "author", order_by = "-pages" }) }
+    local function found(q) return table.concat(q:pluck("title")) end
+    assert.equal("BC", found(ranked:filter{ place = 1 }:order_by("title")))
+    assert.equal("CB", found(ranked:order_by("-title"):filter{ place = 1 }))
+    assert.equal("A", found(ranked:exclude{ place = 1 }))
+    assert.equal("A", found(ranked:filter(F.place:gt(1))))
+    assert.equal("AB", found(ranked:order_by("title"):filter(mp.any(mp.Q{ place = 2 }, mp.Q{ title = "B" }))))
+    assert.equal("C", found(ranked:filter{ pages = 20 }:filter{ place = 1, author__name = "Bob" }))
+    -- what is asked of the rows themselves narrows them before the window is taken
+    assert.equal("A", found(ranked:filter{ pages__lt = 20, }:filter{ place = 1 }))
+    assert.equal(2, ranked:filter{ place = 1 }:count())
+    local book = ranked:filter{ place = 2 }:one()
+    assert.equal(2, book.place)
+    assert.equal("Ada", book.author.name)
+    assert.same({ { title = "B", place = 1 }, { title = "C", place = 1 } },
+      Book:values("title"):annotate{ place = mp.over(fn.row_number(), { partition_by = "author", order_by = "-pages" }) }
+        :filter{ place__lte = 1 }:order_by("title"):all())
+    raises("unsupported", function() return Book:filter(mp.over(fn.row_number(), { order_by = "pages" }):eq(1)) end)
+    assert.equal(1, ranked:filter{ place = 2 }:update{ pages = 11 })
+    assert.equal(11, Book:get{ title = "A" }.pages)
+  end)
+
+  it("is assigned by update, a condition too", function()
+    Author:all_rows():update{ active = Author.age:lt(18), nick = mp.case{ { Author.age:ge(18), "old" } } }
+    assert.same({ false, true, false }, column(F.active))
+    assert.same({ "old", "NULL", "NULL" }, column(F.nick))
+    raises("bad_argument", function() return Author:all_rows():update{ age = Book:values("pages") } end)
+  end)
+
+  it("of chance gives any order", function()
+    local seen = {}
+    for _ = 1, 200 do seen[Author:order_by("?"):first().name] = true end
+    assert.same({ Ada = true, Bob = true, Cid = true }, seen)
+    assert.equal(3, #Author:order_by("?"):all())
   end)
 
   it("of the server's own SQL stands wherever one of ours does", function()

@@ -291,6 +291,17 @@ describe("an expression", function()
   end)
 end)
 
+describe("a filter on a window that is annotated", function()
+  it("asks the rows as a table", function()
+    sql.assert(Author:values("id"):annotate { n = mp.over(fn.row_number(), { order_by = "name" }) }:order_by("-n"):filter { n__lte = 3 }, {
+      postgres = [[SELECT "id", "n" FROM (SELECT "id", row_number() OVER (ORDER BY "name") AS "n" FROM "author") AS "author" WHERE "n" <= $1::bigint ORDER BY "n" DESC]],
+      mariadb = [[SELECT `id`, `n` FROM (SELECT `id`, row_number() OVER (ORDER BY `name`) AS `n` FROM `author`) AS `author` WHERE `n` <= ? ORDER BY `n` DESC]],
+      sqlite = [[SELECT "id", "n" FROM (SELECT "id", row_number() OVER (ORDER BY "name") AS "n" FROM "author") AS "author" WHERE "n" <= ?1 ORDER BY "n" DESC]],
+      params = { 3 },
+    })
+  end)
+end)
+
 describe("an expression that makes no sense", function()
   local function refused(kind, expression)
     return sql.error(kind, function() return Author:values("id"):annotate { x = type(expression) == "function" and expression() or expression } end)
@@ -346,8 +357,8 @@ describe("an expression that makes no sense", function()
     refused("bad_argument", mp.over(fn.lag("age", mp.value("x")), { order_by = "id" }))
     refused("unknown_field", mp.over(fn.rank(), { order_by = "-nothing" }))
     refused("bad_argument", function() return mp.over(F.age) end)
-    assert.matches("read the annotation", sql.error("unsupported", function()
-      Author:annotate { n = mp.over(fn.row_number(), { order_by = "id" }) }:filter { n = 1 }
+    assert.matches("annotate it", sql.error("unsupported", function()
+      Author:filter(mp.over(fn.row_number(), { order_by = "id" }):eq(1))
     end))
   end)
 

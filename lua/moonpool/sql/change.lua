@@ -12,6 +12,7 @@ local select_room = require "moonpool.sql.select"
 local source = require "moonpool.resolve.source"
 local statement = require "moonpool.sql.statement"
 local template = require "moonpool.resolve.template"
+local tree_condition = require "moonpool.tree.condition"
 local tree_expression = require "moonpool.tree.expression"
 
 local TOP, SKIP = statement.TOP, statement.SKIP
@@ -107,7 +108,10 @@ local function read_assignments(model, values)
     if seen[field] then errors.raise("bad_argument", ("update gives %s twice"):format(field:title())) end
     seen[field] = true
     local one = { field = field, value = value }
-    if tree_expression.is(value) then
+    if tree_condition.is(value) then value = tree_expression.value(value) end
+    if template.is_query(value) then
+      errors.raise("bad_argument", ("update of %s with a query set: mp.subquery takes its first value"):format(field:title()))
+    elseif tree_expression.is(value) then
       one.expression = value
     else
       local taken, why = field:check(value)

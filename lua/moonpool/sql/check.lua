@@ -40,7 +40,9 @@ function check.condition(shape, built, takes)
   local resolver = select_room.resolver(shape, select_room.scope(shape), takes)
   resolver.joined = select_room.join_many(resolver.scope, shape.values)
   for _, item in ipairs(parts_of(condition.resolve(resolver, built))) do
-    select_room.refuse_window(item)
+    if select_room.has_window(item) then
+      errors.raise("unsupported", "a filter asks rows before their windows are there: annotate it, and filter by the annotation")
+    end
     if shape.group and any_node(item, is_aggregate) then
       check_grouped(shape, resolver, item, "a filter on a group")
     end
@@ -69,7 +71,7 @@ function check.annotate(shape, built, takes)
   local annotations, values = {}, {}
   for name, annotation in pairs(known) do annotations[name] = annotation end
   for i, column in ipairs(shape.values) do values[i] = column end
-  local aggregated = shape.group ~= nil
+  local aggregated, windowed = shape.group ~= nil, shape.context.windowed
   for _, one in ipairs(built) do
     local is_taken = not shape.context.only_columns and (model.by_name[one.name] or model.inverses[one.name])
     if is_taken or known[one.name] then
@@ -78,7 +80,11 @@ function check.annotate(shape, built, takes)
     end
     local resolved = expression.resolve(resolver, one.template)
     local aggregate = any_node(resolved, is_aggregate)
-    local annotation = { name = one.name, template = one.template, kind = resolved.kind, aggregate = aggregate }
+    local annotation = {
+      name = one.name, template = one.template, kind = resolved.kind, aggregate = aggregate,
+      windowed = select_room.has_window(resolved),
+    }
+    windowed = windowed or annotation.windowed
     annotations[one.name] = annotation
     values[#values + 1] = annotation
     aggregated = aggregated or aggregate
@@ -90,7 +96,9 @@ function check.annotate(shape, built, takes)
       if not column.aggregate then group[#group + 1] = column end
     end
   end
-  local context = { model = model, annotations = annotations, meanings = {}, only_columns = shape.context.only_columns }
+  local context = {
+    model = model, annotations = annotations, meanings = {}, only_columns = shape.context.only_columns, windowed = windowed,
+  }
   return { context = context, values = values, group = group }
 end
 

@@ -2,6 +2,7 @@
 -- known makes neither text nor templates: it converts the values and is done.
 
 local check = require "moonpool.sql.check"
+local combine = require "moonpool.sql.combine"
 local condition = require "moonpool.tree.condition"
 local core = require "moonpool.core"
 local errors = require "moonpool.errors"
@@ -133,8 +134,35 @@ local function conditions_of(where, ...)
   return condition.all(unpack(all))
 end
 
+-- Whether a condition asks for an annotation that is calculated over the rows around.
+local function asks_window(context, tree)
+  if tree._op == "match" then
+    for key in pairs(tree.keys) do
+      local annotation = template.meaning(context, key).annotation
+      if annotation and annotation.windowed then return true end
+    end
+    return false
+  elseif tree._op == "path" then
+    local annotation = not tree._model and context.annotations[tree._path]
+    return annotation and annotation.windowed or false
+  end
+  for _, below in next, tree do
+    if type(below) == "table" and not template.is_query(below) and asks_window(context, below) then return true end
+  end
+  return false
+end
+
+-- The rows with their windows as a table, so that a filter can ask for these; in the order that was asked for.
+local function with_windows(q)
+  local rows, order, reversed = step.with(combine.rows(q), q.extra), q.shape.order, q.shape.reversed
+  if not order and not reversed then return rows end
+  return step.changed(rows, "in order", function() return { order = order, reversed = reversed } end)
+end
+
 -- negated: exclude takes away the rows for which all conditions hold.
 local function add(q, wanted, negated)
+  local context = q.shape.context
+  if context.windowed and asks_window(context, wanted) then q = with_windows(q) end
   local walk = step.walk(q)
   template.condition(walk, wanted)
   return step.advance(q, walk, negated and "exclude " or "filter ", function(building, takes)
@@ -156,7 +184,7 @@ function methods.filter(q, ...)
   end
   if is_table and next(keys) == nil or select("#", ...) == 0 then return q end
   local found = add(q, conditions_of("filter", ...), false)
-  if is_table then remember_filter(q, keys, found) end
+  if is_table and not q.shape.context.windowed then remember_filter(q, keys, found) end
   return found
 end
 

@@ -3,6 +3,7 @@
 local check = require "moonpool.sql.check"
 local errors = require "moonpool.errors"
 local expression = require "moonpool.tree.expression"
+local functions = require "moonpool.tree.functions"
 local shape_room = require "moonpool.sql.shape"
 local step = require "moonpool.sql.step"
 local template = require "moonpool.resolve.template"
@@ -17,12 +18,12 @@ order_room.methods = methods
 
 local LEAF = {}
 
--- "-age" and Author.age:desc() as templates' trees.
+-- "-age" and Author.age:desc() as templates' trees; "?" is any order, another one each time.
 local function order_item(q, item)
   if type(item) == "string" then
     local descending = item:sub(1, 1) == "-"
     if descending then item = item:sub(2) end
-    if item == "?" then errors.raise("unsupported", 'order_by "?" is not built') end
+    if item == "?" then return functions.random():asc() end
     local path = expression.path(nil, item)
     return descending and path:desc() or path:asc()
   elseif expression.is(item) then

@@ -71,13 +71,8 @@ function select_room.is_aggregate(tree) return tree.op == "aggregate" end
 
 local function is_window(tree) return tree.op == "window" end
 
---- A filter is asked of rows before there are windows over them.
-function select_room.refuse_window(tree)
-  if select_room.any_node(tree, is_window) then
-    errors.raise("unsupported", "a filter asks rows before their windows are there: read the annotation, or take what it"
-      .. " stands for from mp.subquery")
-  end
-end
+--- Whether a window is in an expression: then it is there after WHERE only.
+function select_room.has_window(tree) return select_room.any_node(tree, is_window) end
 
 --- What must hold, one by one: of a group some of it is asked before grouping, some after.
 function select_room.parts(resolved)
