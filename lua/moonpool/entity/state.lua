@@ -83,6 +83,10 @@ end
 --- The database holds these values; the object may have others.
 function state.adopt(object, values, plan)
   originals[object] = core.original(values, plan, state.batch_of(object))
+  local session = runtime.current().session
+  if session then
+    session:noted(object)
+  end
 end
 
 --- The row is gone.

@@ -35,6 +35,12 @@ local Unit = {}
 unit.methods = Unit
 Unit.__index = Unit
 
+-- Deleted, or marked as deleted: no query finds its row.
+local function is_gone(object)
+  local mark = getmetatable(object).class.model.deleted_field
+  return state.is_new(object) or mark ~= nil and rawget(object, mark.attribute) ~= nil
+end
+
 ---@param task table
 ---@param home table
 ---@param options table checked
@@ -149,8 +155,7 @@ function Unit:undone(frame)
   self.deleting, self.is_deleting = {}, {}
   self:sync()
   for object, database in pairs(self.removed) do
-    local mark = getmetatable(object).class.model.deleted_field
-    if not state.is_new(object) and not (mark and rawget(object, mark.attribute) ~= nil) then -- its deletion is undone
+    if not is_gone(object) then -- its deletion is undone
       self.removed[object] = nil
       self:add_known(object, database)
     end
@@ -244,7 +249,7 @@ function Unit:sync()
   for place = 1, #touched do
     local object = touched[place]
     local rows = self.map:rows_of(object)
-    if not state.is_new(object) then
+    if not is_gone(object) then
       self.removed[object] = nil
       self:add_known(object, rows and rows.database or self:database_of(object))
     elseif rows then
