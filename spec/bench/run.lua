@@ -230,4 +230,3 @@ report.races(wanted.database, results)
 if wanted.quick then check_the_check(plan[wanted.database][1]) end
 for _, proxy in pairs(proxies) do proxy.close() end
 place.remove()
-for _, line in ipairs(plan.to_come[wanted.database] or {}) do print(line) end

@@ -28,8 +28,10 @@ end
 --- Insert new objects; their before_insert hooks have run.
 --- Raises validation, integrity and the other errors of a statement.
 function batching.insert(class, database, objects)
-  for _, one in ipairs(objects) do
-    validation.settle_relations(one, class)
+  if class.has_relations then
+    for _, one in ipairs(objects) do
+      validation.settle_relations(one, class)
+    end
   end
   bulk.insert(class, database, objects)
   run_hooks(class, objects, "after_insert")

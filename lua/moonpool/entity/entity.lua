@@ -1,6 +1,7 @@
 -- mp.entity: what a program declares and then uses as the query set of all its rows, as the maker of objects
 -- and as the home of their methods. Joins the rooms of this folder to the model.
 
+local building = require "moonpool.entity.building"
 local bulk = require "moonpool.entity.bulk"
 local class_room = require "moonpool.entity.class"
 local ddl = require "moonpool.sql.ddl"
@@ -159,7 +160,7 @@ local function metatable_of(class)
   end
 
   function meta.__call(_, values)
-    local made = class.root:build(values)
+    local made = building.build(class, values, true)
     local session = runtime.current().session
     if session then
       session:schedule(made)

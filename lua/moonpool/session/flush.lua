@@ -43,7 +43,8 @@ end
 
 -- ---- insert ----
 
--- The cut relations of objects that need each other's key; they are set again when all are written.
+-- The cut relations of objects that need each other's key; they are set again when all are written. Gives whether there
+-- were any.
 local function insert(new)
   local later = {}
   local waves = order.waves(new, function(object, field, other)
@@ -61,6 +62,7 @@ local function insert(new)
   if not ok then
     return error(err, 0)
   end
+  return later[1] ~= nil
 end
 
 -- ---- update ----
@@ -143,8 +145,8 @@ local function gone_of(unit)
   return gone
 end
 
--- What was written is scheduled no more; what a failure left unwritten still is.
-local function settle(unit)
+-- What was written is scheduled no more; what a failure left unwritten still is. Who ends need not know what was written.
+local function settle(unit, ends)
   local scheduled, is_scheduled = new_of(unit), {}
   for _, one in ipairs(scheduled) do
     is_scheduled[one] = true
@@ -155,7 +157,9 @@ local function settle(unit)
     is_deleting[one] = true
   end
   unit.deleting, unit.is_deleting = deleting, is_deleting
-  unit:sync()
+  if not ends then
+    unit:sync()
+  end
 end
 
 -- One pass: whether there may be something to write again, because hooks have run.
@@ -170,18 +174,21 @@ local function pass(unit, reads, again)
   for class in next, classes do
     again = again or has_hooks(class)
   end
+  local ends = unit.ending and not again
   if new[1] then
-    for _, one in ipairs(new) do
+    for _, one in ipairs(again and new or {}) do
       hooks.run(getmetatable(one).class, one, "before_insert")
     end
-    insert(new)
-    unit:sync()
+    ends = not insert(new) and ends
+    if not ends then
+      unit:sync()
+    end
   end
   again = update(unit, reads) or again
   if gone[1] then
     delete(unit, gone)
   end
-  settle(unit)
+  settle(unit, ends and not again)
   return again
 end
 

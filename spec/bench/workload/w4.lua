@@ -1,4 +1,4 @@
--- W4: authors inserted one by one in a transaction, each with its key back.
+-- W4: authors inserted one by one in a transaction, each with its key back; or built in a session, which inserts them.
 
 local mp = require "moonpool"
 local measure = require "measure"
@@ -18,6 +18,24 @@ function w4.objects(run)
         figures.checksum = figures.checksum + Author:create(list[i]).id
       end
     end)
+    measure.stop()
+  end
+  figures.units = n * run.rounds
+end
+
+function w4.session(run)
+  local figures, n = measure.figures, run.n
+  for round = 1, run.rounds do
+    local list, made = new_authors.tables(run.authors + (round - 1) * n + 1, n), {}
+    measure.start()
+    mp.session(function()
+      for i = 1, n do
+        made[i] = Author(list[i])
+      end
+    end)
+    for i = 1, n do
+      figures.checksum = figures.checksum + made[i].id
+    end
     measure.stop()
   end
   figures.units = n * run.rounds
