@@ -135,6 +135,29 @@ databases.each("select_related", function(open)
     assert.is_nil(Book:select_related("author"):filter{ pages = 99 }:first())
   end)
 
+  it("reads the other side of a one_to_one, whether it is there or not", function()
+    local Profile = mp.entity("Profile", { bio = f.string{ max = 9 }, author = f.one_to_one("Author", { inverse = "profile" }) }, { database = db })
+    Profile:create_table()
+    Profile:create{ bio = "x", author = 1 }
+    local before = #statements
+    local authors = Author:select_related("profile"):order_by("id"):all()
+    assert.equal("x", authors[1].profile.bio)
+    assert.is_true(rawequal(authors[1], authors[1].profile.author))
+    assert.is_nil(authors[2].profile)
+    assert.equal(before + 1, #statements)
+    Profile:create{ bio = "y", author = authors[2] }
+    authors[2]:refresh()
+    assert.equal("y", authors[2].profile.bio)
+  end)
+
+  it("is kept by a union, with what is prefetched", function()
+    local books = Book:filter{ id = 1 }:select_related("author"):prefetch("reviews"):union(Book:filter{ id = 3 }):order_by("id"):all()
+    assert.equal(2, #statements)
+    assert.equal("ada 0 bob 1", ("%s %d %s %d"):format(books[1].author.name, books[1].reviews:count(), books[2].author.name,
+      books[2].reviews:count()))
+    assert.equal(2, #statements)
+  end)
+
   it("gives the objects that a session knows", function()
     mp.session({ database = db }, function()
       local ada = Author:get(1)

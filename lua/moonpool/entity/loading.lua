@@ -10,6 +10,7 @@ local errors = require "moonpool.errors"
 local hooks = require "moonpool.entity.hooks"
 local query = require "moonpool.sql.query"
 local registry = require "moonpool.database.registry"
+local relation = require "moonpool.entity.relation"
 local runtime = require "moonpool.runtime"
 local state = require "moonpool.entity.state"
 local statement = require "moonpool.database.statement"
@@ -190,6 +191,14 @@ local function enter_part(part, database, batch, owners, here)
       one = different[place_of[one]]
       here[row] = one
       state.relate(owner, part.name, one)
+      if part.back then
+        state.relate(one, part.back, owner)
+      end
+    elseif owner then -- known to be none: nobody asks for it
+      local key = relation.key_of(owner, part.own)
+      if key ~= nil then
+        state.relate(owner, part.name, { without = key })
+      end
     end
   end
   return fresh

@@ -88,6 +88,12 @@ local function shape_of(first, method, operator, parts, count)
   }
 end
 
+-- What the rows of others carry along of the first: where they are, and what is loaded with them; not whose they were.
+local function carried(q)
+  local extra = q.extra
+  return extra and { database = extra.database, prefetch = extra.prefetch } or nil
+end
+
 -- The query set over the rows of others, of which the first says whose.
 local function over(method, operator, ...)
   local first = ...
@@ -97,9 +103,7 @@ local function over(method, operator, ...)
   local from, key = first.shape, operator .. " " .. template.key(walk)
   local to = from.next[key]
   if not to then to = shape_room.follow(from, key, shape_of(from, method, operator, parts, walk.count)) end
-  local database = first.extra and first.extra.database
-  return step.limited(step.derived(step.root(first.model, getmetatable(first), database and { database = database }), to,
-    walk.values))
+  return step.limited(step.derived(step.root(first.model, getmetatable(first), carried(first)), to, walk.values))
 end
 
 --- The rows of a query set as those of another.
@@ -130,7 +134,7 @@ function combine.named(q, name)
     to.filtered, to.takes, to.related = false, {}, nil
     shape_room.follow(from, key, to)
   end
-  return step.limited(step.derived(step.root(q.model, getmetatable(q), q.extra and { database = q.extra.database }), to, {}))
+  return step.limited(step.derived(step.root(q.model, getmetatable(q), carried(q)), to, {}))
 end
 
 -- The database that a query set is bound to: that of its entity, or another.

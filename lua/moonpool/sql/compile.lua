@@ -47,6 +47,9 @@ local function plan_of(select, shape)
     local key = one.step.model.key[1]
     local part = layout_of(columns, first, last)
     part.first, part.n, part.parent, part.name = first, last - first + 1, one.parent, one.step.name
+    local field, inverse = one.step.field, one.step.inverse
+    part.own = field and field:locals() or inverse.field:keys()
+    part.back = inverse and inverse.field.name
     part.model, part.shared = one.step.model, #one.step.model.key == 1
     for i = first, last do
       if columns[i].expression.field == key then part.key = i end
