@@ -63,7 +63,10 @@ databases.each("a wrong call", function(open)
     local all = Author:filter{ age = 36 }
     raises("unsupported", all.export, all, "authors.csv")
     raises("unsupported", Author.import, Author, "authors.csv")
-    raises("unsupported", function() return db.tables.author end)
+  end)
+
+  it("for tables that were not read yet names the call that reads them", function()
+    assert.matches("db:reflect()", raises("bad_argument", function() return db.tables.author end).message, nil, true)
   end)
 end)
 
