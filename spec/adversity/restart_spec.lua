@@ -14,7 +14,7 @@ local kinds = {
   postgres = {
     long = "pg_restart", number = "?::bigint", numbers = "select i, i * 1000003 from generate_series(1, 50) i",
     sessions = "select count(*) from pg_stat_activity where datname = ? and backend_type = 'client backend'",
-    admin = servers.admin,
+    admin = servers.admin, whole_s = 2, -- at full size; a dial of MariaDB is one call on a worker, as fast as that gets its turn
   },
   mariadb = {
     long = "maria_restart", number = "?", numbers = "select seq, seq * 1000003 from seq_1_to_50",
@@ -33,7 +33,7 @@ end
 -- The server is asked for by one connection at a time, again within a second (spec/core/pool_connecting_test.c); then all
 -- that are wanted are opened. At full size that is measured; beside other work it only must not be for ever, and who asks is
 -- counted: while nobody answers the pauses grow, to half a second on average.
-local WHOLE_S, LONG_WHOLE_S = 30, 2
+local WHOLE_S = 30
 local DIALS, DIALS_PER_S = 100, 8 -- at most: for the sessions that were ended, and while nobody answers
 
 -- What may become of a statement; anything else is a bug.
@@ -188,8 +188,9 @@ local function ordeal(kind, database, acknowledged, torment)
   end
   assert.same({}, world.unexpected)
   print(("# whole again after %.2f s"):format(took))
-  assert.truthy(took < (kind.is_long and LONG_WHOLE_S or WHOLE_S), "the pool was whole " .. took .. " s after the server's return")
-  assert.truthy(world.kinds.connection_lost, "nobody noticed anything")
+  assert.truthy(took < (kind.is_long and kind.whole_s or WHOLE_S), "the pool was whole " .. took .. " s after the server's return")
+  -- Whether a task hears of it is chance: a connection that was between two statements is replaced without a word.
+  assert.truthy(dials - before >= CONNECTIONS, "not every connection was lost")
   assert.truthy(dials - before <= most, dials - before .. " dials, and not at most " .. most)
   assert.same({ size = CONNECTIONS, idle = CONNECTIONS, busy = 0, waiting = 0 }, settled(db))
 

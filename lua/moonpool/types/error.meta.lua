@@ -15,4 +15,5 @@
 ---@field cause any
 ---@field suppressed any[]?
 ---@field errors table<string, string>? of validation: what is wrong, by field
+---@field row integer? of many rows (bulk_create, execute_many ...) the one that failed, from 1, where that is known
 ---@field traceback string? starts at the user's line
