@@ -6,6 +6,7 @@ local errors = require "moonpool.errors"
 local event = require "moonpool.database.event"
 local holding = require "moonpool.database.holding"
 local runtime = require "moonpool.runtime"
+local verdict = require "moonpool.database.verdict"
 
 local transaction = {}
 
@@ -22,6 +23,7 @@ local weak_keys = { __mode = "k" }
 ---@field task table
 ---@field lease userdata
 ---@field parent moonpool.frame? the frame around it
+---@field number integer? of the transaction on the server, where a lost COMMIT is to be resolved
 ---@field level integer 0 for the transaction, 1.. for savepoints
 ---@field over boolean? committed or rolled back
 ---@field failure table? the error that failed it
@@ -96,14 +98,15 @@ local function nested(held, task, options)
 end
 
 -- A connection with a transaction begun on it: another one where the first was lost before BEGIN was sent.
-local function start(frame, access, deferrable)
+local function start(frame, access, deferrable, durable)
   local database = frame.database
   local attempt = 1
   while true do
     local lease = holding.acquire(database, access)
     frame.lease = lease
     local ok, problem, record = pcall(function()
-      return control(frame, "BEGIN", lease:begin(frame.isolation, frame.read_only, deferrable))
+      local failed, made = control(frame, "BEGIN", lease:begin(frame.isolation, frame.read_only, deferrable))
+      return failed or durable and verdict.prepare(frame) or nil, made
     end)
     if ok and not problem then
       return record
@@ -160,7 +163,7 @@ function transaction.begin(database, options, quiet)
     if options then
       frame.isolation, frame.read_only = options.isolation, options.read_only
     end
-    record = start(frame, access, options and options.deferrable)
+    record = start(frame, access, options and options.deferrable, options and options.durable)
     holding.hold(database, frame.lease, access, "a transaction")
     holding.watch(task, frame)
     held = holding.open(database, task)
@@ -332,8 +335,9 @@ function transaction.commit(frame)
   if problem then
     local err = refuse_failed(frame, problem)
     if problem.kind == "commit_unknown" then
+      local database, number = frame.database, frame.number
       err.resolve = function()
-        return "unknown" -- no server of those built so far can tell afterwards
+        return verdict.of(database, number)
       end
       leave(frame)
       pcall(tell, frame, record)
