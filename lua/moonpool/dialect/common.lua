@@ -27,6 +27,7 @@
 --   lacks_schemas      whether tables stand in no schema; create_schema(name): optional, what makes one
 --   keys_stay_inside   whether a foreign key without a schema means that of its own table
 --   lacks_set_default  whether ON DELETE SET DEFAULT does nothing
+--   drops_between      optional: what is said before and after tables are dropped
 --   drops_together     whether one DROP TABLE may name several
 --   commits_tables     whether CREATE TABLE and the like commit the transaction
 --   cuts_names         whether it calls constraints by itself, and cuts those names that are too long

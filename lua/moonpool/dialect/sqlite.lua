@@ -294,5 +294,8 @@ return common.dialect {
   table_options = "",
   default_row = "DEFAULT VALUES",
   lacks_schemas = true,
+
+  -- A table that goes takes its rows along one by one; those that refer to each other would hold the table.
+  drops_between = { "PRAGMA defer_foreign_keys = ON", "PRAGMA defer_foreign_keys = OFF" },
   most_parameters = 32766,
 }

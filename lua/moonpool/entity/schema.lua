@@ -84,6 +84,15 @@ local function run_all(database, statements)
   return run()
 end
 
+local function run_drops(database, statements)
+  local between = loading.dialect_of(database).drops_between
+  if between and statements[1] then
+    table.insert(statements, 1, between[1])
+    statements[#statements + 1] = between[2]
+  end
+  return run_all(database, statements)
+end
+
 local function creation(database)
   return ddl.create_tables(models_of(database), loading.dialect_of(database))
 end
@@ -103,7 +112,7 @@ end
 --- Drop the tables of the entities of this database; missing ones too.
 function Database:drop_all(given)
   takes_nothing("db:drop_all", given)
-  return run_all(self, ddl.drop_tables(models_of(self), loading.dialect_of(self)))
+  return run_drops(self, ddl.drop_tables(models_of(self), loading.dialect_of(self)))
 end
 
 --- The statements of create_all as text.
@@ -183,7 +192,7 @@ end
 function schema.drop_table(class, given)
   takes_nothing("drop_table", given)
   local database = loading.database_of(class)
-  return run_all(database, ddl.drop_table(class.model, loading.dialect_of(database)))
+  return run_drops(database, ddl.drop_table(class.model, loading.dialect_of(database)))
 end
 
 return schema
