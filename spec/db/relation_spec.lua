@@ -274,6 +274,38 @@ databases.each("a many_to_many", function(open)
   end)
 end)
 
+databases.each("a many_to_many of rows that may be left out", function(open)
+  it("leaves them out everywhere", function()
+    local db = open()
+    local Tag = mp.entity("Tag", { label = f.string{ max = 20 } }, { database = db, soft_delete = true })
+    local User = mp.entity("User", {
+      name = f.string{ max = 20 }, kind = f.string{ max = 20, null = true }, tags = f.many_to_many("Tag", { inverse = "users" }),
+    }, { database = db, table = "users", discriminator = "kind" })
+    local Admin = mp.entity("Admin", { rights = f.many_to_many("Tag", { inverse = "admins" }) }, { extends = "User" })
+    db:create_all()
+    for _, label in ipairs{ "x", "y", "z" } do Tag:create{ label = label } end
+    local user, admin = User:create{ name = "user" }, Admin:create{ name = "admin" }
+    user.tags:add(1, 2)
+    admin.tags:add(2)
+    admin.rights:add(3)
+    assert.equal(1, Admin:filter{ tags = 2 }:count())
+    assert.equal("x y", labels(User:prefetch("tags"):get(1).tags))
+    assert.equal("z", Admin:prefetch("rights", "tags"):one().rights:first().label)
+    local counts = {}
+    for _, tag in ipairs(Tag:order_by("id"):prefetch("users", "admins"):all()) do
+      counts[#counts + 1] = tag.users:count() .. tag.admins:count()
+    end
+    assert.same({ "10", "20", "01" }, counts)
+    Tag:get(2):delete()
+    assert.equal("x", labels(user.tags))
+    assert.equal("x", labels(User:prefetch("tags"):get(1).tags))
+    assert.equal(0, User:filter{ tags = 2 }:count())
+    assert.same({ "admin" }, User:filter{ tags__isnull = true }:pluck "name")
+    assert.same({ "user" }, User:filter{ tags__isnull = false }:pluck "name")
+    assert.equal(1, User:annotate{ n = mp.fn.count("tags") }:get(1).n)
+  end)
+end)
+
 databases.each("a table between with columns of its own", function(open)
   local db, Band, Person, Member
 

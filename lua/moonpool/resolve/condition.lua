@@ -138,6 +138,16 @@ local function is_about_relation(one, followed)
     and (one.entry.name == "isnull" or one.entry.name == "exact" and one.operand._op == "null")
 end
 
+-- Whether there is a row behind the relation. further: the step from the table between, where a row may be left out.
+local function any_row(at, step, further)
+  local scope, where = source.behind(at, step.inverse), node.true_
+  if further then
+    local rows = source.follow(scope.base, further)
+    where = node.negation(node.is_null(node.column(rows, rows.model.key[1], rows.null)))
+  end
+  return node.has_row { scope = scope, columns = {}, where = where }
+end
+
 -- entries: { path, entry, operand }, of which the first `done` steps were followed to `from`.
 local function resolve_paths(resolver, entries, from, done)
   local items, relations, order = {}, {}, {}
@@ -145,7 +155,7 @@ local function resolve_paths(resolver, entries, from, done)
     local at, followed = expression.follow(resolver, from, one.path, done)
     local step = one.path.steps[followed + 1]
     if step and is_about_relation(one, followed) then
-      local any = node.has_row { scope = source.behind(at, step.inverse), columns = {}, where = node.true_ }
+      local any = any_row(at, step, one.path.steps[followed + 2])
       items[#items + 1] = one.operand.value == false and any or node.negation(any)
     elseif not step then
       items[#items + 1] = build(resolver, one.entry, expression.at_end(at, one.path), one.operand)
