@@ -163,7 +163,7 @@ local function resolve_assigned(q, scope, tree, takes)
   if #alone.joins == 0 then
     return expression.resolve(expression.resolver(scope, annotations, "rows", takes), tree)
   end
-  local own = source.scope(q.model, scope)
+  local own = source.scope(q.model, scope, q.shape.deleted)
   local resolved = expression.resolve(expression.resolver(own, annotations, "rows", takes), tree)
   own.tie = { from = scope.base, on = {} }
   for i, field in ipairs(q.model.key) do own.tie.on[i] = { field, field } end
