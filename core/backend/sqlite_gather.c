@@ -21,9 +21,11 @@ typedef struct gathered {
   size_t n, room, bytes;
 } gathered;
 
+/* NULL, which a separator may be, is nothing. */
 static bool copy(sqlite3_value *from, piece *out)
 {
-  const unsigned char *s = sqlite3_value_text(from);
+  bool is_null = sqlite3_value_type(from) == SQLITE_NULL;
+  const unsigned char *s = is_null ? (const unsigned char *)"" : sqlite3_value_text(from);
   size_t n = (size_t)sqlite3_value_bytes(from);
   char *to = s == NULL ? NULL : sqlite3_malloc64(n + 1);
   if (to == NULL)

@@ -36,9 +36,7 @@ local function operands(w, node, operator)
 end
 
 function visit.compare(w, node)
-  if node.left.kind == "json" then
-    errors.raise("unsupported", "SQLite does not compare whole tables of JSON: compare what is in them")
-  end
+  if node.left.kind == "json" then return visit.json_equal(w, node.left, node.right) end
   operands(w, node, node.operator)
 end
 

@@ -134,6 +134,15 @@ return function(visit, calls)
     w:say("json_type("); extract(w, node.operand):say(", "):slot(node.key, path_of_key):say(") IS NOT NULL")
   end
 
+  local PARTS = "SELECT fullkey, CASE type WHEN 'integer' THEN 'real' ELSE type END, atom FROM json_tree("
+
+  -- The same values at the same places, in whatever order: nothing in the one that is not in the other.
+  function visit.json_equal(w, left, right)
+    w:say("("); extract(w, left)
+    w:say(" IS NOT NULL AND NOT EXISTS (" .. PARTS); extract(w, left):say(") EXCEPT " .. PARTS):write(right)
+    w:say(")) AND NOT EXISTS (" .. PARTS):write(right):say(") EXCEPT " .. PARTS); extract(w, left):say(")))")
+  end
+
   -- ---- arrays: JSON here ----
 
   local SAME = "h.atom = w.atom AND (h.type = w.type OR h.type IN ('integer', 'real') AND w.type IN ('integer', 'real'))"
