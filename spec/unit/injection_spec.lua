@@ -118,7 +118,7 @@ end
 local function shapes_of(name)
   local known = {}
   local harmless = { "x", "name", "id", "pk", "books", "-name", "-id", "-pk", "-books", "exact", "in", "name__exact", "name__in", "data", "month", "integer",
-    "unbounded", "year", "born", "year__exact", "year__in", "isnull", "5", "books__pk", "books__id", "prefs", "tags", "len" }
+    "unbounded", "year", "born", "year__exact", "year__in", "isnull", "5", "books__pk", "books__id", "prefs", "tags", "len", "?" }
   for _, way in ipairs(ways) do
     for _, text in ipairs(harmless) do
       local ok, q = pcall(way, text)
