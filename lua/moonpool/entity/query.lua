@@ -74,8 +74,4 @@ function methods.export()
   return errors.raise("unsupported", "export is not built yet: go through the rows with :iter()")
 end
 
-function methods.export()
-  return errors.raise("unsupported", "export is not built yet")
-end
-
 return class

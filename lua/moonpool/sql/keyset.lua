@@ -21,9 +21,20 @@ local function name_of(item, reversed)
   return (descending and "-" or "") .. (item.operand._path or "?") .. (nulls and ":" .. nulls or "")
 end
 
+local function is_random(tree)
+  if tree._op == "call" and tree.name == "random" then return true end
+  for _, below in pairs(tree) do
+    if type(below) == "table" and (below._op or type(below[1]) == "table") and is_random(below) then return true end
+  end
+  return false
+end
+
 local function complete(shape)
   local items, seen = {}, {}
   for i, item in ipairs(select_room.order_of(shape)) do
+    if is_random(item.operand) then
+      errors.raise("bad_argument", "after: an order that is another one each time gives rows no place")
+    end
     items[i] = item
     seen[item.operand._path or ""] = true
   end
