@@ -74,7 +74,7 @@ end
 local function number(text)
   if not text:find "[.eE]" then
     local sign, digits = text:match "^(%-?)0*(%d+)$"
-    return sign .. digits
+    return #digits > 19 and ("%.17g"):format(tonumber(text)) or sign .. digits -- no whole number has more
   end
   local digits = text:gsub("[eE].*$", ""):gsub("%D", ""):gsub("^0+", "")
   if #digits <= 17 or text:find "[eE]" then return ("%.17g"):format(tonumber(text)) end
@@ -100,12 +100,19 @@ local function skip_cast(list, i)
   return i
 end
 
+-- The catalog of MariaDB loses the backslashes of some texts: a newline is shown as x0A.
+local function as_shown(dialect, text)
+  if dialect ~= "mariadb" then return text end
+  return (text:gsub("[%c\\]", function(c) return c == "\\" and "" or ("x%02X"):format(c:byte()) end))
+end
+
 local function from_hex(text)
   return (text:gsub("%x%x", function(pair) return string.char(tonumber(pair, 16)) end))
 end
 
 local function constant(text)
-  return text:find "^%-?%d+%.?%d*$" and number(text) or "'" .. text .. "'"
+  local numeric = text:find "^%-?%d+%.?%d*$" or text:find "^%-?%d+%.?%d*[eE][+-]?%d+$"
+  return numeric and number(text) or "'" .. text .. "'"
 end
 
 -- Whether a minus behind this is the sign of a number.
@@ -122,7 +129,7 @@ local function meaning(dialect, sql)
     if dialect == "postgres" and tokens.is(token, "::") then
       i = skip_cast(list, i)
     elseif token.kind == "text" then
-      add(constant(token.value))
+      add(constant(as_shown(dialect, token.value)))
       i = i + 1
     elseif token.kind == "number" then
       local negative = tokens.is(list[i - 1], "-") and is_sign(list[i - 2])
@@ -130,7 +137,7 @@ local function meaning(dialect, sql)
       add(number((negative and "-" or "") .. token.text))
       i = i + 1
     elseif token.kind == "word" and token.value == "X" and following and following.kind == "text" then
-      add(constant(from_hex(following.value)))
+      add(constant(as_shown(dialect, from_hex(following.value))))
       i = i + 2
     elseif token.kind == "word" and token.value == "_UTF8MB4" then
       i = i + 1

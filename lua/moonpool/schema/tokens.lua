@@ -23,13 +23,16 @@ local function unquoted(sql, i, j, quote)
   return (sql:sub(i + 1, j - 1):gsub(quote .. quote, quote))
 end
 
+-- What a backslash makes of a letter behind it; of everything else, itself.
+local ESCAPED = { n = "\n", t = "\t", r = "\r", b = "\b", Z = "\26", ["0"] = "\0" }
+
 -- The end and the kind of the token at i, and its value where that is not its text.
 local function token_at(sql, i, backslash)
   local c = sql:sub(i, i)
   if c == "'" then
     local j = closing(sql, i, c, backslash)
     local value = unquoted(sql, i, j, c)
-    return j, "text", backslash and (value:gsub("\\(.)", "%1")) or value
+    return j, "text", backslash and (value:gsub("\\(.)", function(letter) return ESCAPED[letter] or letter end)) or value
   elseif c == '"' or c == "`" then
     local j = closing(sql, i, c)
     return j, "name", unquoted(sql, i, j, c)
