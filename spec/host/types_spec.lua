@@ -62,6 +62,25 @@ describe("moonpool types", function()
     assert.equal((result.out:gsub("of [^,]*,", "of it,")), (types_of((SCRIPT:gsub("%%s", path))).out:gsub("of [^,]*,", "of it,")))
   end)
 
+  it("does so where the script would catch the errors of its database", function()
+    local result = program.run{ "types", "examples/packages.lua", "--database", "/no/such/folder/packages.db" }
+    assert.equal(0, result.code, result.err)
+    assert.truthy(result.out:find("---@class Package : moonpool.object", 1, true))
+    assert.truthy(result.out:find("---@field dependencies Dependency.query", 1, true))
+    result = types_of [[
+      local mp = require "moonpool"
+      local db = mp.open "postgres://nobody@nowhere.invalid/x"
+      pcall(db.fetch_all, db, "select 1")
+      mp.gather(function() return mp.try(db.ping, db) end)
+      mp.entity("Never", {})]]
+    assert.equal(0, result.code, result.err)
+    result = types_of [[
+      local mp = require "moonpool"
+      pcall(function() return mp.open("sqlite::memory:"):fetch_all "select 1" end)
+      mp.entity("After", {})]]
+    assert.truthy(result.out:find("@class After ", 1, true), result.err)
+  end)
+
   it("gives the script its arguments, and ends with what went wrong in it", function()
     assert.matches("@class Given ", types_of([[require("moonpool").entity(arg[1], {})]], "Given").out)
     local result = types_of "local mp = require 'moonpool'\nmp.entity('Broken', {})\nerror 'no more'"
