@@ -256,6 +256,30 @@ function act.many(world, random)
   end)
 end
 
+-- One inside of another joins it, and is not a whole of its own.
+function act.session(world, random, depth)
+  if mp.session.current() then
+    return act.block(world, random, depth)
+  end
+  local token = world:token()
+  world.ends(token, world.db.session, world.db, function(s)
+    mp.on_commit(world.keep(token))
+    world.write(world.db, token, 1)
+    some(world.inside(token), random, depth + 1)
+    local way = random(8)
+    if way == 1 then
+      error(CHANCE, 0)
+    elseif way == 2 then
+      local undone = world:token()
+      world.around[undone] = nil
+      local point <close> = s:begin_nested()
+      world.write(s, undone, 1)
+      some(world.inside(undone), random, depth + 1)
+    end
+    world.write(world.db, token, 2)
+  end)
+end
+
 -- What belongs to another task.
 function act.borrow(world, random)
   local mine = world.borrowed

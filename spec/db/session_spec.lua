@@ -482,6 +482,30 @@ databases.each("session", function(open, database)
     databases.quiet(db)
   end)
 
+  it("drops hooks with what was undone, and hands the others to the transaction around it", function()
+    local seen = {}
+    local function add(text)
+      mp.on_commit(function() seen[#seen + 1] = text end)
+    end
+    db:atomic(function()
+      pcall(db.session, db, function()
+        add "undone"
+        Author{ name = "ada" }
+        error("x")
+      end)
+      db:session(function() add "untouched" end)
+      db:session(function()
+        add "before"
+        Author{ name = "bob" }
+        mp.session.current():flush()
+        add "behind"
+      end)
+      assert.same({}, seen)
+    end)
+    assert.same({ "untouched", "before", "behind" }, seen)
+    assert.equal("bob", names())
+  end)
+
   it("rolls back when its task is cancelled", function()
     local inside = false
     local task = mp.spawn(function()

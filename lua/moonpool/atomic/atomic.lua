@@ -113,7 +113,7 @@ function atomic.on_commit(fn)
   end
   local frame = transaction.current()
   local session = runtime.current().session
-  if frame == nil and session then
+  if session and session:keeps_hooks(frame) then
     session:on_commit(fn)
   elseif frame == nil then
     fn()

@@ -74,6 +74,10 @@ function Ground.identify(_, _, _, objects)
   return objects
 end
 
+function Ground.keeps_hooks(_, frame)
+  return frame == nil
+end
+
 function Ground.on_commit(_, fn)
   return fn()
 end

@@ -41,7 +41,15 @@ end
 
 -- The hooks of all databases wait until all are committed.
 local function take_hooks(unit, frames)
-  local list = unit.hooks or {}
+  local list, outer = {}, frames[1] == nil and transaction.current()
+  for _, hook in ipairs(unit.hooks or {}) do
+    if outer then -- no database was touched: they wait for what is around the session
+      outer.committed = outer.committed or {}
+      table.insert(outer.committed, hook)
+    else
+      list[#list + 1] = hook
+    end
+  end
   for _, frame in ipairs(frames) do
     if transaction.is_outermost(frame) then
       for _, hook in ipairs(frame.committed or {}) do

@@ -102,6 +102,7 @@ function Unit:enter(database)
     return error(made, 0)
   end
   made.block = self.block
+  made.committed, self.hooks = self.hooks, nil
   self.frame_of[database] = made
   self.frames[#self.frames + 1] = made
 end
@@ -329,6 +330,11 @@ function Unit:expunge(object)
 end
 
 -- ---- the end ----
+
+--- Whether a hook is the session's: while no transaction of its own has begun.
+function Unit:keeps_hooks()
+  return self.frames[1] == nil
+end
 
 --- Run fn after the commit.
 function Unit:on_commit(fn)
