@@ -272,7 +272,7 @@ function act.session(world, random, depth)
     elseif way == 2 then
       local undone = world:token()
       world.around[undone] = nil
-      local point <close> = s:begin_nested()
+      local _ <close> = s:begin_nested()
       world.write(s, undone, 1)
       some(world.inside(undone), random, depth + 1)
     end

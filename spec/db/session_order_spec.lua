@@ -16,7 +16,7 @@ databases.each("the order of a session's writes", function(open)
   local function writes(fn)
     local list = {}
     local remove = db:on("query", function(record)
-      local word, name = record.sql:match("^(%u+)[%a ]-[\"`](%w+)")
+      local word, name = record.sql:match("^(%u+)[%a ]-[\"`]([%w_]+)")
       if word == "INSERT" or word == "UPDATE" or word == "DELETE" then
         list[#list + 1] = word:lower() .. " " .. name
       end
@@ -158,5 +158,42 @@ databases.each("the order of a session's writes", function(open)
       one.taken = true
     end)
     assert.same({ true, false }, Seat:order_by("number"):pluck("taken"))
+  end)
+
+  it("follows relations of each kind: to keys of several columns, to one, to many on both sides", function()
+    local Room = mp.entity("Room", { building = f.string{ max = 5 }, number = f.integer() },
+      { database = db, primary_key = { "building", "number" } })
+    local Desk = mp.entity("Desk", { name = f.string{ max = 5 }, room = f.belongs_to("Room") }, { database = db })
+    local Plate = mp.entity("Plate", { text = f.string{ max = 5 }, desk = f.one_to_one("Desk", { inverse = "plate" }) },
+      { database = db })
+    local Tag = mp.entity("Tag", { label = f.string{ max = 5 }, desks = f.many_to_many("Desk", { inverse = "tags" }) },
+      { database = db })
+    db:create_all()
+    local desk, tag
+    assert.same({ "insert room", "insert tag", "insert desk", "insert plate", "insert tag_desks" }, writes(function()
+      db:session(function()
+        local plate = Plate{ text = "p" }
+        desk = Desk{ name = "d" }
+        plate.desk, desk.room = desk, Room{ building = "a", number = 1 }
+        tag = Tag{ label = "t" }
+        tag.desks:add(desk) -- writes at once, and what it needs before
+      end)
+    end))
+    assert.equal(1, desk.room.number)
+    assert.equal("p", desk.plate.text)
+    assert.equal(1, tag.desks:count())
+    db:session(function(s)
+      local room = s:get(Room, { building = "a", number = 1 })
+      local one = s:get(Desk, desk.id)
+      assert.equal(room, one.room)
+      assert.equal(one, one.plate.desk)
+      assert.equal(room, s:get(Room, { number = 1, building = "a" }))
+      assert.is_nil(s:get(Room, { number = 2, building = "a" }))
+      one.tags:clear()
+      for _, gone in ipairs{ room, one, one.plate } do
+        s:delete(gone)
+      end
+    end)
+    assert.equal(0, Room:count() + Desk:count() + Plate:count())
   end)
 end)

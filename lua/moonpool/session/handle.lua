@@ -16,7 +16,7 @@ local vocabulary = require "moonpool.vocabulary"
 
 local handle = {}
 
-local getmetatable, ipairs, rawget, select, type = getmetatable, ipairs, rawget, select, type
+local getmetatable, pairs, rawget, select, type = getmetatable, pairs, rawget, select, type
 
 ---@class moonpool.session
 local Session = { __name = "moonpool session", __json = "a session" }
@@ -73,8 +73,8 @@ end
 -- New objects that it leads to, and that have no key yet, are written with it.
 local function schedule(unit, one, class)
   unit:schedule(one)
-  for _, field in ipairs(class.has_relations and class.model.fields or {}) do
-    local other = field.relation and state.pending(one, field.name)
+  for name in pairs(class.model.relations) do
+    local other = state.pending(one, name)
     if other and state.is_new(other) and not unit.is_scheduled[other] then
       schedule(unit, other, getmetatable(other).class)
     end
@@ -134,6 +134,22 @@ function Session:delete(one)
   end
 end
 
+-- A table of conditions that are the values of a key of several columns and nothing else.
+local function is_key(model, given)
+  if model.key[2] == nil then
+    return true
+  end
+  local n = 0
+  for name in pairs(given) do
+    local field = type(name) == "string" and model.by_name[name]
+    if not field or not field.primary_key then
+      return false
+    end
+    n = n + 1
+  end
+  return n == #model.key
+end
+
 --- The object with that key, or that matches; nil if there is none. What the session knows is not asked for again.
 ---@param entity table
 ---@param key any a key, or a table of conditions
@@ -150,8 +166,9 @@ function Session:get(entity, key, ...)
   end
   local model = class.model
   local plain = type(key) ~= "table" or getmetatable(key) ~= nil
-  if plain and model.key[2] == nil and not object.is(key) then
-    local known = unit:find(class, loading.database_of(class), identity.key_given(model, key))
+  if plain == (model.key[2] == nil) and not object.is(key) then
+    local text = is_key(model, key) and identity.key_given(model, key)
+    local known = text and unit:find(class, loading.database_of(class), text)
     if known then
       return known
     end

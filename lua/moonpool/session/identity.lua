@@ -6,7 +6,7 @@ local relation = require "moonpool.entity.relation"
 
 local identity = {}
 
-local rawget, plain = rawget, relation.plain
+local getmetatable, ipairs = getmetatable, ipairs
 
 ---@class moonpool.identity
 ---@field tables moonpool.rows[] in the order in which they were met
@@ -57,55 +57,29 @@ function Map:rows_of(object)
   return nil
 end
 
--- Values of a key of several columns as one text; their lengths tell ("a", "bc") from ("ab", "c").
-local function joined(values)
-  local parts = {}
-  for place, value in ipairs(values) do
-    local text = tostring(value)
-    parts[place] = #text .. ":" .. text
-  end
-  return table.concat(parts, ",")
-end
-
 --- What an object is known by; nil while it has no key.
 function identity.key(class, object)
-  local key = class.model.key
-  if key[2] == nil then
-    local value = rawget(object, key[1].attribute)
-    if value == nil then
-      return nil
-    end
-    return plain(value)
-  end
-  local values = {}
-  for place, field in ipairs(key) do
-    local value = rawget(object, field.attribute)
-    if value == nil then
-      return nil
-    end
-    values[place] = value
-  end
-  return joined(values)
+  return relation.key_of(object, class.model.key)
 end
 
 --- The same from values that a program gave: one, or a table by field name for several; nil where one is missing.
 --- Raises bad_argument for a value that is none of the field's.
 function identity.key_given(model, given)
-  if model.key[2] == nil then
-    return plain(model.key[1]:convert(given))
-  end
-  local values = {}
-  for place, field in ipairs(model.key) do
-    local value = given[field.name]
-    if value == nil then
-      value = given[field.attribute]
+  local values, several = {}, model.key[2] ~= nil
+  for _, field in ipairs(model.key) do
+    local value = given
+    if several then
+      value = given[field.name]
+      if value == nil then
+        value = given[field.attribute]
+      end
     end
     if value == nil then
       return nil
     end
-    values[place] = field:convert(value)
+    values[field.attribute] = field:convert(value)
   end
-  return joined(values)
+  return relation.key_of(values, model.key)
 end
 
 function Rows:add(object, key)

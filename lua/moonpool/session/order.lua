@@ -8,7 +8,7 @@ local state = require "moonpool.entity.state"
 
 local order = {}
 
-local rawget, ipairs, getmetatable, plain = rawget, ipairs, getmetatable, relation.plain
+local ipairs, pairs, getmetatable = ipairs, pairs, getmetatable
 
 -- Objects by table and key, for relations that are known by their key only.
 local function by_key(objects)
@@ -34,12 +34,9 @@ local function target(object, field, among, keys)
   if other == object then
     return object
   elseif other == nil then
-    local key = rawget(object, field.attribute)
-    local model = key ~= nil and field:target()
-    local rows = model and keys[model.table]
-    if rows and model.key[2] == nil and field:key_field() == model.key[1] then
-      other = rows[plain(key)]
-    end
+    local rows = keys[field:target().table]
+    local key = rows and relation.key_of(object, field:locals())
+    other = key and rows[key]
   end
   if other ~= nil and other ~= object and among[other] then
     return other
@@ -49,13 +46,12 @@ end
 
 local function relations_of(class)
   local list = {}
-  if class.has_relations then
-    for _, field in ipairs(class.model.fields) do
-      if field.relation then
-        list[#list + 1] = field
-      end
-    end
+  for _, field in pairs(class.model.relations) do
+    list[#list + 1] = field
   end
+  table.sort(list, function(a, b)
+    return a.name < b.name
+  end)
   return list
 end
 
