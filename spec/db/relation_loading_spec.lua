@@ -146,6 +146,9 @@ databases.each("loading relations", function(open, database)
         local seen = {}
         for book in authors[1].books:iter() do seen[#seen + 1] = book end
         assert.equal(3, #seen)
+        local rows = authors[1].books:iter()
+        rows:close()
+        assert.is_nil(rows())
         assert.equal(authors[1], authors[1].books:all()[1].author)
       end))
       assert.equal(1, statements(function() authors[1].books:filter{ pages = 1 }:all() end))

@@ -39,19 +39,28 @@ local function copy_of(rows)
   return copy
 end
 
+-- What iter gives: the rows as they were when it was called.
+local Rows = {}
+Rows.__index = Rows
+
+function Rows:__call()
+  self.place = self.place + 1
+  return self.list[self.place]
+end
+
+function Rows:close()
+  self.list = {}
+end
+
+Rows.__close = Rows.close
+
 local answers = {
   all = copy_of,
   count = function(rows) return #rows end,
   exists = function(rows) return rows[1] ~= nil end,
   first = function(rows, q) return extreme(q, rows, false) end,
   last = function(rows, q) return extreme(q, rows, true) end,
-  iter = function(rows)
-    local list, place = copy_of(rows), 0
-    return function()
-      place = place + 1
-      return list[place]
-    end
-  end,
+  iter = function(rows) return setmetatable({ list = copy_of(rows), place = 0 }, Rows) end,
 }
 
 for name, answer in pairs(answers) do
