@@ -72,6 +72,8 @@ databases.each("an entity that extends another", function(open)
       kinds[place] = row.kind
     end
     assert.same({ "User", "Admin", "Root", "Admin", "Admin", "Admin", "Root" }, kinds)
+    assert.matches("Admin%(new%) is no object of it",
+      raises("bad_argument", function() User:bulk_create{ Admin:build{ name = "h", level = 1 } } end).message)
     assert.matches('always "Admin"', raises("validation", function() Admin:create{ name = "h", level = 1, kind = "Root" } end).errors.kind)
   end)
 

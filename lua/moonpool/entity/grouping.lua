@@ -27,8 +27,10 @@ local function read_row(class, values, wanted, params, n)
     end
   end
   local one = values
-  if not object.is(values) or getmetatable(values).class ~= class then
+  if not object.is(values) then
     one = building.build(class, values, false)
+  elseif getmetatable(values).class ~= class then
+    return errors.raise("bad_argument", "bulk_create of " .. class.name .. ": " .. tostring(values) .. " is no object of it")
   end
   local _, last, omitted = validation.values(one, class, params, n)
   return one, last, omitted
