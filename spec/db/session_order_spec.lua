@@ -196,4 +196,34 @@ databases.each("the order of a session's writes", function(open)
     end)
     assert.equal(0, Room:count() + Desk:count() + Plate:count())
   end)
+
+  it("forgets what the database deletes with an object", function()
+    local Shelf = mp.entity("Shelf", { name = f.string{ max = 5 } }, { database = db })
+    local Box = mp.entity("Box", { shelf = f.belongs_to("Shelf", { inverse = "boxes", on_delete = "cascade" }) }, { database = db })
+    local Coin = mp.entity("Coin", {
+      value = f.integer(), box = f.belongs_to("Box", { inverse = "coins", on_delete = "cascade" }),
+    }, { database = db })
+    db:create_all()
+    db:session(function(s)
+      local shelf, other = Shelf{ name = "a" }, Shelf{ name = "b" }
+      local coin = Coin{ value = 1, box = Box{ shelf = shelf } }
+      local kept = Coin{ value = 2, box = Box{ shelf = other } }
+      s:flush()
+      local id = coin.id
+      local point = s:begin_nested()
+      s:delete(shelf)
+      coin.value = 3
+      s:flush()
+      assert.is_nil(coin.id)
+      assert.is_nil(s:get(Coin, id))
+      assert.equal(kept, s:get(Coin, kept.id))
+      assert.is_false(s:is_dirty(coin))
+      point:rollback()
+      assert.equal(id, coin.id)
+      assert.equal(coin, s:get(Coin, id))
+      assert.equal(1, coin.value)
+      s:delete(shelf)
+    end)
+    assert.same({ 2 }, Coin:pluck("value"))
+  end)
 end)

@@ -2,6 +2,7 @@
 -- knows; then what is to be deleted, in the opposite order. Many rows of one entity are one statement.
 
 local batching = require "moonpool.entity.batching"
+local cascade = require "moonpool.session.cascade"
 local errors = require "moonpool.errors"
 local hooks = require "moonpool.entity.hooks"
 local loading = require "moonpool.entity.loading"
@@ -109,6 +110,7 @@ local function delete(unit, gone)
   for _, one in ipairs(cut) do
     batching.update(getmetatable(one).class, unit:database_of(one), { one })
   end
+  local taken = cascade.of(unit, gone)
   for at = #waves, 1, -1 do
     local groups, by_class = {}, {}
     for _, one in ipairs(waves[at].objects) do
@@ -121,6 +123,7 @@ local function delete(unit, gone)
       end
     end
   end
+  cascade.done(taken)
 end
 
 -- ---- all of it ----
