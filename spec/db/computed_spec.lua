@@ -1,7 +1,6 @@
 -- Columns that the database calculates, in tables that were there before: read back after every write of an object, and
 -- never written.
 
-local mp = require "moonpool"
 local databases = require "spec.support.databases"
 local raises = databases.raises
 
