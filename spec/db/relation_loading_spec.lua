@@ -117,6 +117,18 @@ databases.each("loading relations", function(open, database)
       end)))
     end)
 
+    it("asks for what is not known only, and keeps the others' objects", function()
+      local books = Book:order_by("id"):all()
+      local ada = books[2].author
+      ada.name = "changed"
+      books[1].author_id = 3
+      local n, list = statements(function() assert.equal("cleo", books[1].author.name) end)
+      assert.equal(1, n)
+      assert.not_matches(", ", list[1]:match "WHERE(.*)")
+      assert.equal(ada, books[2].author)
+      assert.equal("changed", books[4].author.name)
+    end)
+
     it("follows a key that was changed", function()
       local book = Book:get(1)
       assert.equal("bob", book.author.name)

@@ -296,13 +296,17 @@ local function group(lists, rows, key_at, attribute)
     for i = 1, #rows do
       local one = rows[i]
       local list = lists[rawget(one, attribute)]
-      list[#list + 1] = one
+      if list then -- in a table that others made, keys may be equal to the server that are not the same
+        list[#list + 1] = one
+      end
     end
     return
   end
   for i = 1, #rows do
     local list = lists[key_at(i)]
-    list[#list + 1] = rows[i]
+    if list then
+      list[#list + 1] = rows[i]
+    end
   end
 end
 

@@ -165,6 +165,24 @@ function relation.load(link, database, other, keys, from)
   return found
 end
 
+-- What is known of the relation: the object; false for "there is none"; nil for nothing.
+local function known_of(object, link, key)
+  local known = state.related(object, link.name)
+  if known == nil then
+    local batch = state.batch_of(object)
+    local owners = batch and batch.owners and batch.owners[link.name]
+    known = owners and owners[key] or nil
+  end
+  if known == nil then
+    return nil
+  elseif getmetatable(known) == nil then
+    return known.without ~= key and nil
+  elseif key_of(known, link.match) ~= key then
+    return nil -- another one was assigned, by its key
+  end
+  return known
+end
+
 -- The objects of the batch that the relation is not known of, and the keys that they need; the one that was touched
 -- comes first.
 local function missing(object, link)
@@ -174,8 +192,8 @@ local function missing(object, link)
   local all = batch and batch.objects
   for place = 1, all and batch.count or 0 do
     local one = all[place]
-    local key = one and one ~= object and key_of(one, own)
-    if key ~= nil and key then
+    local key = one and one ~= object and key_of(one, own) or nil
+    if key ~= nil and known_of(one, link, key) == nil then
       objects[#objects + 1] = one
       if not seen[key] then
         seen[key] = true
@@ -196,24 +214,6 @@ function relation.settle(objects, link, found)
       state.relate(one, name, found[key] or { without = key })
     end
   end
-end
-
--- What is known of the relation: the object; false for "there is none"; nil for nothing.
-local function known_of(object, link, key)
-  local known = state.related(object, link.name)
-  if known == nil then
-    local batch = state.batch_of(object)
-    local owners = batch and batch.owners and batch.owners[link.name]
-    known = owners and owners[key] or nil
-  end
-  if known == nil then
-    return nil
-  elseif getmetatable(known) == nil then
-    return known.without ~= key and nil
-  elseif key_of(known, link.match) ~= key then
-    return nil -- another one was assigned, by its key
-  end
-  return known
 end
 
 --- The object that a relation to one is known to lead to.
