@@ -39,6 +39,8 @@ text.endswith = match("ends", false)
 text.iendswith = match("ends", true)
 text.like = match("like", false)
 text.ilike = match("like", true)
+-- The server's own expressions (PCRE2 on SQLite and MariaDB). The same everywhere: . [] () | * + ? {n,m} ^ $ (of the whole text),
+-- \d \w \s. Not so: look-around, back references, \b (PostgreSQL has \y), lazy quantifiers, options inside.
 text.regex = match("regex", false)
 text.iregex = match("regex", true)
 

@@ -75,7 +75,8 @@ local function path_to_many(resolver, template, longest)
   end
   local names = {}
   for name, below in pairs(template) do
-    if type(below) == "table" then names[#names + 1] = name end
+    -- a condition asks for itself whether there is such a row
+    if type(below) == "table" and name ~= "condition" then names[#names + 1] = name end
   end
   table.sort(names, function(a, b) return tostring(a) < tostring(b) end)
   for _, name in ipairs(names) do longest = path_to_many(resolver, template[name], longest) end

@@ -34,12 +34,12 @@ local function temporal(operator, left, right)
 end
 
 local function numbers(operator, left, right)
+  if not (left.kind and right.kind) then return nil end
   for _, operand in ipairs { left, right } do
-    if operand.kind and not NUMBER[operand.kind] then
+    if not NUMBER[operand.kind] then
       errors.raise("bad_argument", ("%s cannot calculate with %s"):format(operator, describe(operand)))
     end
   end
-  if not (left.kind and right.kind) then return nil end
   if left.kind == "float" or right.kind == "float" then return "float" end
   if left.kind == "decimal" or right.kind == "decimal" then return "decimal" end
   return operator == "/" and "float" or "int"

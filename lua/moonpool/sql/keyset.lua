@@ -3,6 +3,7 @@
 
 local errors = require "moonpool.errors"
 local expression = require "moonpool.resolve.expression"
+local narrow = require "moonpool.sql.narrow"
 local node = require "moonpool.tree.node"
 local select_room = require "moonpool.sql.select"
 local shape_room = require "moonpool.sql.shape"
@@ -29,12 +30,20 @@ local function is_random(tree)
   return false
 end
 
+-- What is sorted by has a place among others, and the same one tomorrow.
+local function check_place(resolver, item)
+  if is_random(item.operand) then
+    errors.raise("bad_argument", "after: an order that is another one each time gives rows no place")
+  elseif expression.resolve(resolver, item.operand).kind == "json" then
+    errors.raise("bad_argument", 'after in an order by JSON: say what is in it, order_by(mp.cast("prefs__theme", "text"))')
+  end
+end
+
 local function complete(shape)
   local items, seen = {}, {}
+  local resolver = select_room.resolver(shape, select_room.scope(shape), {})
   for i, item in ipairs(select_room.order_of(shape)) do
-    if is_random(item.operand) then
-      errors.raise("bad_argument", "after: an order that is another one each time gives rows no place")
-    end
+    check_place(resolver, item)
     items[i] = item
     seen[item.operand._path or ""] = true
   end
@@ -57,7 +66,14 @@ function keyset.ordered(q)
   elseif shape.distinct_on then
     errors.raise("bad_argument", "after of rows that are told apart by distinct: use page")
   end
-  return step.changed(q, "keyset", function() return complete(shape) end)
+  for _, item in ipairs(shape.context.windowed and shape.order or {}) do
+    local annotation = item.operand._path and shape.context.annotations[item.operand._path]
+    if annotation and annotation.windowed then
+      q = narrow.with_windows(q)
+      break
+    end
+  end
+  return step.changed(q, "keyset", function() return complete(q.shape) end)
 end
 
 -- Whether an item of an order puts its NULLs before its values.

@@ -152,8 +152,8 @@ local function asks_window(context, tree)
   return false
 end
 
--- The rows with their windows as a table, so that a filter can ask for these; in the order that was asked for.
-local function with_windows(q)
+--- The rows with their windows as a table, so that a filter can ask for these; in the order that was asked for.
+function narrow.with_windows(q)
   local rows, order, reversed = step.with(combine.rows(q), q.extra), q.shape.order, q.shape.reversed
   if not order and not reversed then return rows end
   return step.changed(rows, "in order", function() return { order = order, reversed = reversed } end)
@@ -162,7 +162,7 @@ end
 -- negated: exclude takes away the rows for which all conditions hold.
 local function add(q, wanted, negated)
   local context = q.shape.context
-  if context.windowed and asks_window(context, wanted) then q = with_windows(q) end
+  if context.windowed and asks_window(context, wanted) then q = narrow.with_windows(q) end
   local walk = step.walk(q)
   template.condition(walk, wanted)
   return step.advance(q, walk, negated and "exclude " or "filter ", function(building, takes)
