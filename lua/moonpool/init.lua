@@ -2,6 +2,7 @@
 
 local core = require "moonpool.core"
 local errors = require "moonpool.errors"
+local environment = require "moonpool.environment"
 local runtime = require "moonpool.runtime"
 local tree = require "moonpool.tree"
 local field = require "moonpool.field"
@@ -50,12 +51,15 @@ mp.now, mp.uuid4, mp.uuid7 = core.now_datetime, core.uuid4, core.uuid7
 mp.json = { encode = core.json_encode, decode = core.json_decode }
 mp.show = core.show
 
+-- the environment
+mp.env = environment.get
+
 -- errors
 mp.is = errors.is
 
 -- Of the contract, but not built yet: each says so when it is called.
 local LATER = {
-  "attach", "schema", "env", "on_shutdown", "progress",
+  "attach", "schema", "on_shutdown", "progress",
 }
 for _, name in ipairs(LATER) do
   mp[name] = function()

@@ -58,6 +58,12 @@ function mp.shield(fn, ...) end
 
 -- ---- databases ----
 
+--- What the environment says under that name, else the file .env of the directory that the program was started in, else
+--- the default. Raises `configuration` for a broken .env.
+---@param name string
+---@param default any
+---@return any
+function mp.env(name, default) end
 --- Say where the databases are: a URL, options, or a table of them by name.
 ---@param given string|table
 ---@return moonpool.database? the default one
