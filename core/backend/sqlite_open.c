@@ -91,7 +91,6 @@ static int apply_settings(sqlite3 *db)
                                 "PRAGMA query_only=OFF;"
                                 "PRAGMA ignore_check_constraints=OFF;"
                                 "PRAGMA defer_foreign_keys=OFF;"
-                                "PRAGMA case_sensitive_like=OFF;"
                                 "PRAGMA recursive_triggers=OFF;"
                                 "PRAGMA read_uncommitted=OFF;"
                                 "PRAGMA reverse_unordered_selects=OFF;";
@@ -234,6 +233,21 @@ static int drop_temporary(sqlite3 *db)
   return code;
 }
 
+/* The pragma is left alone where nothing has changed LIKE: it puts a function in its place that
+** SQLite lets no trigger, view or CHECK call while the schema is not trusted. */
+static int restore_like(sqlite3 *db)
+{
+  sqlite3_stmt *stmt = NULL;
+  int code = sqlite3_prepare_v2(db, "SELECT 'a' LIKE 'A'", -1, &stmt, NULL);
+  bool folds =
+      code == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW && sqlite3_column_int(stmt, 0) == 1;
+  int ended = sqlite3_finalize(stmt);
+  code = code == SQLITE_OK ? ended : code;
+  if (code == SQLITE_OK && !folds)
+    code = sqlite3_exec(db, "PRAGMA case_sensitive_like=OFF", NULL, NULL, NULL);
+  return code;
+}
+
 mp_sqlite_turn mp_sqlite_restore(mp_sqlite_engine *engine, mp_arena **arena, mp_error *err)
 {
   *err = MP_ERROR_NONE;
@@ -248,6 +262,7 @@ mp_sqlite_turn mp_sqlite_restore(mp_sqlite_engine *engine, mp_arena **arena, mp_
     code = sqlite3_exec(engine->db, "ROLLBACK", NULL, NULL, NULL);
   code = code == SQLITE_OK ? drop_temporary(engine->db) : code;
   code = code == SQLITE_OK ? apply_settings(engine->db) : code;
+  code = code == SQLITE_OK ? restore_like(engine->db) : code;
   engine->read_only_block = false;
   engine->tainted = code != SQLITE_OK;
   if (code != SQLITE_OK) {
