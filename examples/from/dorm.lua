@@ -99,6 +99,10 @@ print(names(Author:all()), #Author:filter{ age__gte = 18 }:all())
 for _, row in ipairs(Author:values("name", "age"):all()) do
   print(row.name, row.age)
 end
+-- names = await Author.objects.values_list("name", flat=True): "both hit the DB exactly once"
+print(#mp.testing.queries(function()
+  print(table.concat(Author:pluck("name"), " "))
+end))
 -- "Use aiterator() when you don't want to load everything in memory": its body may query, and memory stays flat.
 local function process(author)
   Book:create{ title = author.name .. "'s", author = author }
@@ -198,6 +202,8 @@ mp.close_all()
 -- Ada Dee	2
 -- Ada	37
 -- Dee	19
+-- Ada Dee
+-- 1
 -- 2
 -- Alice
 -- 70	30

@@ -73,9 +73,14 @@ print(Post:filter{ title__in = { "Kept", "Not kept" } }:one().title)
 local first = Post:filter(Post.id:eq(p2.id)):first()
 print(#Post:filter(Post.title:eq "Hello"):all(), first.title, Post:count(), Post:filter(Post.id:eq(99)):exists())
 
--- updated = await db.aselect(Post).filter(Post.draft == True).update(draft=False); deleted = ...delete()
-print(Post:filter{ id = 50 }:update{ draft = false })
+-- deleted = await db.aselect(Post).filter(Post.draft == True).delete()
+p50.draft = false
+p50:save()
 print((Post:filter(Post.draft:eq(true)):delete()))
+
+-- updated = await db.aselect(Post).filter(Post.draft == True).update(draft=False)
+Post:create{ title = "Ready", body = "..." }
+print(Post:filter(Post.draft:eq(true)):update{ draft = false })
 
 ---- Class-level shortcuts
 
@@ -170,13 +175,13 @@ mp.close_all()
 -- true
 -- Kept
 -- 1	The world	3	false
--- 1
 -- 2
 -- 1
+-- 2
 -- 50	nil
 -- multiple
 -- Hello
--- Decorated	3
+-- Decorated	4
 -- alice	1
 -- nil	changed my mind
 -- 1	0
@@ -186,5 +191,6 @@ mp.close_all()
 -- 1
 -- Hello
 -- Old
--- 6
+-- Ready
+-- 7
 -- pool_closed

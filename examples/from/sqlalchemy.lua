@@ -19,11 +19,11 @@ local function AsyncSessionLocal()
 end
 
 -- class User(Base): __tablename__ = "users"; Mapped[...] = mapped_column(...)
--- Fields are NOT NULL unless they say otherwise; a key needs no index of its own.
+-- Fields are NOT NULL unless they say otherwise. What is a key or unique has its index already, so `index` adds none to these.
 local User = mp.entity("User", {
-  id = f.id(),
+  id = f.id{ index = true },
   name = f.string(),
-  email = f.string{ unique = true },
+  email = f.string{ unique = true, index = true },
 }, { table = "users", database = engine })
 
 -- @app.on_event("startup"): async with engine.begin() as conn: await conn.run_sync(Base.metadata.create_all)

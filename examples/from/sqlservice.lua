@@ -39,7 +39,20 @@ mp.entity("UserDeviceKey", {
 db:create_all()
 db:create_all()
 
--- conn = await db.connect(); or async with db.connect() as conn
+-- "The declarative base model has its metadata available at AsyncDatabase.metadata."
+print(#db:entities())
+
+-- conn = await db.connect(); session = await db.session()
+do
+  local conn = db:connect()
+  print(conn:fetch_val("SELECT count(*) FROM users"))
+  conn:close()
+  local session = db:session()
+  print(#session:scalars(User))
+  session:close()
+end
+
+-- async with db.connect() as conn: "high-level DB-API connection"
 do
   local conn <close> = db:connect()
   conn:begin()
@@ -97,6 +110,9 @@ print(next(db:reflect()))
 db:close()
 
 -- prints:
+-- 4
+-- 0
+-- 0
 -- 1
 -- Ada
 -- 0

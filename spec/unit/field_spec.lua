@@ -144,6 +144,12 @@ describe("times and the rest", function()
 end)
 
 describe("NULL", function()
+  it("in the key of a row is refused with the way out", function()
+    assert.equal("must not be NULL: the program gives this key, f.id() is one that the database makes",
+      refusal(f.integer { primary_key = true }, nil))
+    assert.equal("must not be NULL", refusal(f.string { primary_key = true }, nil))
+  end)
+
   it("is allowed by null = true only, and skips the checks", function()
     assert.equal("must not be NULL", refusal(f.integer(), nil))
     assert.equal("must not be NULL", refusal(f.integer(), core.null))

@@ -180,7 +180,7 @@ end
 function Field:check(value, object)
   if value == nil or value == null then
     if self.null or (value == nil and (self.generated or self.server_default)) then return nil end
-    return nil, "must not be NULL"
+    return nil, value == nil and self.way_out and "must not be NULL" .. self.way_out or "must not be NULL"
   end
   local definition = self.definition
   if self.computed then return nil, "is calculated by the database: it cannot be assigned" end

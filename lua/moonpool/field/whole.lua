@@ -65,6 +65,7 @@ function whole.type(name, bits)
     prepare = function(field)
       base.prepare_range(field)
       if field.version then prepare_version(field) end
+      if field.primary_key then field.way_out = ": the program gives this key, f.id() is one that the database makes" end
     end,
     check = base.check_range,
     accepts = function(field)
