@@ -39,6 +39,32 @@ databases.each("a wrong call", function(open)
     end
   end)
 
+  it("that gives more than a call takes is refused, and writes nothing", function()
+    local some, more = Author:filter{ age = 36 }, { name = "bob" }
+    for _, name in ipairs{ "delete", "purge" } do
+      says("filter", raises("bad_argument", some[name], some, more))
+      says("no argument", raises("bad_argument", some:first()[name], some:first(), more))
+    end
+    says("filter", raises("bad_argument", some.restore, some, more))
+    says("filter", raises("bad_argument", some.update, some, { age = 1 }, more))
+    says("filter", raises("bad_argument", Author.update, Author, { age = 1 }, more))
+    says("filter", raises("bad_argument", Author.all_rows, Author, more))
+    says("bulk_create", raises("bad_argument", Author.create, Author, { name = "cid" }, more))
+    assert.same({ 36 }, some:pluck("age"))
+    assert.equal(2, Author:count())
+    for _, name in ipairs{ "sum", "avg", "min", "max" } do
+      says("filter", raises("bad_argument", Author[name], Author, "age", more))
+    end
+    says("filter", raises("bad_argument", Author.aggregate, Author, { n = mp.fn.count() }, more))
+    says("offset(20)", raises("bad_argument", Author.limit, Author, 10, 20))
+    says("offset(20)", raises("bad_argument", Author.offset, Author, 10, 20))
+  end)
+
+  it("that gives a function to a transaction by hand is refused", function()
+    says("db:atomic(fn)", raises("bad_argument", db.begin, db, function() end))
+    raises("bad_argument", db.begin, db, "x")
+  end)
+
   it("that gives no table as options is refused", function()
     says("iter", raises("bad_argument", Author.iter, Author, 5))
     says("sql", raises("bad_argument", Author.sql, Author, "sqlite"))

@@ -143,6 +143,10 @@ end
 ---@return moonpool.transaction
 --- Raises durable, concurrency, busy, pool errors.
 function Database:begin(options)
+  if options ~= nil and type(options) ~= "table" then
+    return bad("db:begin takes a table of options, not " .. vocabulary.quoted(options)
+      .. ": it is a transaction by hand; db:atomic(fn) and db:session(fn) end with their function")
+  end
   return handle.new(transaction.begin(self, options and check(options, FOR_BEGIN)))
 end
 

@@ -53,8 +53,10 @@ end
 ---@param values table<string, any>
 ---@return integer rows
 --- Raises unfiltered, bad_argument, validation, integrity and the other errors of a statement.
-function methods:update(values)
-  if type(values) ~= "table" then
+function methods:update(values, given)
+  if given ~= nil then
+    return errors.raise("bad_argument", "update takes one table of values: which rows is said by filter before it")
+  elseif type(values) ~= "table" then
     return errors.raise("bad_argument", "update takes a table of values, not " .. vocabulary.quoted(values))
   elseif next(values) == nil or getmetatable(values) ~= nil then
     return run_update(self, values) -- says what is wrong
@@ -62,10 +64,18 @@ function methods:update(values)
   return run_update(self, with_traits(self.model, values))
 end
 
+-- What it is given would be dropped without a word, and more rows be changed than were meant.
+local function takes_nothing(name, given)
+  if given ~= nil then
+    return errors.raise("bad_argument", name .. " takes no argument: which rows is said by filter before it")
+  end
+end
+
 --- Delete the rows for good, also where the entity has soft_delete; runs no hooks.
 ---@return integer rows, table<string, integer> rows by entity
 --- Raises unfiltered, foreign_key and the other errors of a statement.
-function methods:purge()
+function methods:purge(given)
+  takes_nothing("purge", given)
   local class, database = place_of(self)
   local st = compile.delete(self, loading.dialect_of(database))
   local rows = 0
@@ -87,7 +97,8 @@ end
 --- Delete the rows, or mark them as deleted where the entity has soft_delete; runs no hooks.
 ---@return integer rows, table<string, integer> rows by entity
 --- Raises unfiltered, foreign_key and the other errors of a statement.
-function methods:delete()
+function methods:delete(given)
+  takes_nothing("delete", given)
   local field = self.model.deleted_field
   if field == nil then
     return self:purge()
@@ -102,7 +113,8 @@ end
 --- Take back that the rows of an entity with soft_delete were deleted; runs no hooks.
 ---@return integer rows
 --- Raises unfiltered, bad_argument, integrity and the other errors of a statement.
-function methods:restore()
+function methods:restore(given)
+  takes_nothing("restore", given)
   need_soft_delete(self, "restore")
   compile.check_change(self, "restore")
   return run_update(query.with_deleted(self, "only"), with_traits(self.model, { [self.model.deleted_field.name] = core.null }))
@@ -112,7 +124,10 @@ end
 ---@param values table
 ---@return table
 --- Raises validation, unknown_field, integrity and the other errors of a statement.
-function methods:create(values)
+function methods:create(values, given)
+  if given ~= nil then
+    return errors.raise("bad_argument", "create takes one table of values; bulk_create takes an array of them")
+  end
   local class, database, other = place_of(self)
   if self.extra and self.extra.tries then
     return inserting.try(class, values, database, other)

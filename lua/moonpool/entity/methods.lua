@@ -64,11 +64,19 @@ function methods:save(options)
   return updating.update(self, class, database, fields)
 end
 
+-- Options of other methods would be dropped without a word.
+local function takes_nothing(name, given)
+  if given ~= nil then
+    return errors.raise("bad_argument", name .. " of an object takes no argument, such as " .. vocabulary.quoted(given))
+  end
+end
+
 --- Delete the row. The object is new again, without its generated key; where the entity has soft_delete the row is only
 --- marked as deleted.
 ---@return integer rows
 --- Raises stale, foreign_key and the other errors of a statement.
-function methods:delete()
+function methods:delete(given)
+  takes_nothing("delete", given)
   local class, database = place_of(self)
   return deleting.delete(self, class, database)
 end
@@ -76,7 +84,8 @@ end
 --- Take back a delete() of an entity with soft_delete.
 ---@return table self
 --- Raises stale, bad_argument.
-function methods:restore()
+function methods:restore(given)
+  takes_nothing("restore", given)
   local class, database = place_of(self)
   return deleting.restore(self, class, database)
 end
@@ -84,7 +93,8 @@ end
 --- Delete the row for good, also where the entity has soft_delete.
 ---@return integer rows
 --- Raises stale, foreign_key and the other errors of a statement.
-function methods:purge()
+function methods:purge(given)
+  takes_nothing("purge", given)
   local class, database = place_of(self)
   return deleting.purge(self, class, database)
 end

@@ -264,10 +264,10 @@ end
 
 local create, build, update = methods.create, methods.build, methods.update
 
-function methods:create(values)
+function methods:create(values, given)
   local extra = self.extra
-  if not extra or extra.owner == nil then
-    return create(self, values)
+  if given ~= nil or not extra or extra.owner == nil then
+    return create(self, values, given)
   elseif not extra.link.over then
     changes(extra)
     return create(self, with_owner(extra, values))
@@ -290,20 +290,20 @@ function methods:build(values)
   return build(self, values)
 end
 
-function methods:update(values)
+function methods:update(values, given)
   if self.extra and self.extra.owner ~= nil then
     changes(self.extra)
   end
-  return update(self, values)
+  return update(self, values, given)
 end
 
 for _, name in ipairs { "delete", "purge", "restore" } do
   local write_rows = methods[name]
-  methods[name] = function(self)
+  methods[name] = function(self, given)
     if self.extra and self.extra.owner ~= nil then
       changes(self.extra)
     end
-    return write_rows(self)
+    return write_rows(self, given)
   end
 end
 

@@ -163,7 +163,10 @@ end
 
 --- Values over all rows: aggregate{ n = mp.fn.count(), oldest = mp.fn.max "age" }.
 ---@return table row
-function methods:aggregate(aggregates)
+function methods:aggregate(aggregates, given)
+  if given ~= nil then
+    return bad("aggregate takes one table of aggregates: narrow with filter before it")
+  end
   local _, database = place_of(self)
   local st, params, n = compile.aggregate(self, loading.dialect_of(database), aggregates)
   local rows = run(database, nil, st.sql, st.access, params, n, options_of(database, st), core.rows, st.plan)
@@ -171,9 +174,11 @@ function methods:aggregate(aggregates)
 end
 
 for _, name in ipairs { "sum", "avg", "min", "max" } do
-  methods[name] = function(self, column)
+  methods[name] = function(self, column, given)
     if column == nil then
       return bad(name .. " takes a column: " .. name .. "(\"age\")")
+    elseif given ~= nil then
+      return bad(name .. " takes one column: narrow with filter before it; options are those of mp.fn." .. name)
     end
     return self:aggregate({ value = tree.fn[name](column) }).value
   end

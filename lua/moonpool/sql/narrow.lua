@@ -212,7 +212,8 @@ function methods.none(q)
 end
 
 --- Says that all rows are meant, for update and delete.
-function methods.all_rows(q)
+function methods.all_rows(q, given)
+  if given ~= nil then errors.raise("bad_argument", "all_rows takes no argument, it means all of them: narrow with filter") end
   local from = q.shape
   local to = from.next.all_rows or shape_room.follow(from, "all_rows", shape_room.derive(from, { filtered = true }))
   return derived(q, to, q.slots)

@@ -44,12 +44,14 @@ local function amount(method, value)
 end
 
 --- At most so many rows.
-function methods.limit(q, count)
+function methods.limit(q, count, given)
+  if given ~= nil then errors.raise("bad_argument", "limit takes one number of rows: limit(10):offset(20), or slice(21, 30)") end
   return query.limited(q, amount("limit", count), q.skip)
 end
 
 --- Without the first rows.
-function methods.offset(q, count)
+function methods.offset(q, count, given)
+  if given ~= nil then errors.raise("bad_argument", "offset takes one number of rows: limit(10):offset(20), or slice(21, 30)") end
   return query.limited(q, q.top, amount("offset", count))
 end
 
