@@ -145,3 +145,17 @@ describe("a database's name in messages", function()
     end
   end)
 end)
+
+describe("an option by the name that another library has for it", function()
+  it("is refused with ours", function()
+    for name, ours in pairs{
+      dbname = "database", db = "database", username = "user", provider = "dialect", minsize = "pool.min",
+      pool_max = "pool.max", pool_timeout = "pool.timeout", ssl = "tls.mode",
+    } do
+      refused("unknown_option", ("no option %s (did you mean %s?)"):format(name, ours), { dialect = "postgres", [name] = 1 })
+    end
+    refused("unknown_option", "no option pool.min_size (did you mean pool.min?)", { dialect = "postgres", pool = { min_size = 1 } })
+    local _, err = pcall(options.read, { dialect = "postgres", pool = { dbname = "x" } })
+    assert.equal("no option pool.dbname", err.message) -- no option of a pool is meant
+  end)
+end)

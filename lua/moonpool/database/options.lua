@@ -151,6 +151,25 @@ local all_dialects = {
 }
 local default_ports = { yugabyte = 5433 }
 
+-- What other libraries call them. They are not taken, only known.
+local elsewhere = {
+  db = "database", dbname = "database", filename = "database", name = "database", path = "database",
+  username = "user", passwd = "password", pass = "password",
+  provider = "dialect", driver = "dialect", engine = "dialect", uri = "url", dsn = "url",
+  minsize = "pool.min", min_size = "pool.min", pool_min = "pool.min",
+  maxsize = "pool.max", max_size = "pool.max", pool_max = "pool.max", pool_size = "pool.max",
+  pool_timeout = "pool.timeout", ssl = "tls.mode", sslmode = "tls.mode",
+}
+
+local function suggest(path, name, names)
+  local found = vocabulary.suggest(name, names)
+  local ours = found == "" and elsewhere[name]
+  if ours and (path == "" or ours:find(path, 1, true) == 1) then
+    return " (did you mean " .. ours .. "?)"
+  end
+  return found
+end
+
 local function check_one(path, spec, value)
   if spec.unsupported then
     return errors.raise("unsupported", "option " .. path .. ": " .. spec.unsupported)
@@ -175,7 +194,7 @@ local function check_table(path, specs, given)
     local spec = specs[name]
     if spec == nil then
       return errors.raise("unknown_option", "no option " .. path .. "." .. tostring(name)
-        .. vocabulary.suggest(tostring(name), specs))
+        .. suggest(path .. ".", tostring(name), specs))
     end
     checked[name] = check_one(path .. "." .. name, spec, value)
   end
@@ -290,8 +309,8 @@ function options.names()
   return known
 end
 
-local function suggest(name, in_postgres_url)
-  local found = vocabulary.suggest(tostring(name), known)
+local function suggest_any(name, in_postgres_url)
+  local found = suggest("", tostring(name), known)
   return found == "" and in_postgres_url and vocabulary.suggest(tostring(name), url.libpq_names) or found
 end
 
@@ -316,7 +335,7 @@ function options.read(given, more)
   for name, value in pairs(given) do
     local spec = known[name]
     if spec == nil then
-      return errors.raise("unknown_option", "no option " .. tostring(name) .. suggest(name, location ~= nil and given.dialect == "postgres"))
+      return errors.raise("unknown_option", "no option " .. tostring(name) .. suggest_any(name, location ~= nil and given.dialect == "postgres"))
     elseif spec.table then
       checked[name] = check_table(name, spec.table, value)
     else
