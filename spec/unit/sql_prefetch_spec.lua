@@ -38,6 +38,22 @@ describe("prefetch", function()
       (found(Book, "Author", "books", { 7, 8 }, "sqlite")))
   end)
 
+  it("counts a row once for an owner where the table between may hold the pair several times", function()
+    sql.entity("Course", { title = f.string() })
+    sql.entity("Enrol", { student = f.belongs_to("Student"), course = f.belongs_to("Course") })
+    local Student = sql.entity("Student", { courses = f.many_to_many("Course", { through = "Enrol", inverse = "students" }) })
+    local limited = Student:limit(2)
+    assert.equal([[SELECT "c1", "c2" FROM (SELECT "student"."id" AS "c1", "enrol"."course_id" AS "c2", dense_rank() OVER (]]
+      .. [[PARTITION BY "enrol"."course_id" ORDER BY "student"."id") AS "c3" FROM "student" JOIN "enrol" ON "enrol"."student_id" = ]]
+      .. [["student"."id" WHERE "enrol"."course_id" IN ($1)) AS "found" WHERE "c3" > $2 AND "c3" <= $3 ORDER BY "c3"]],
+      (found(limited, "Course", "students", { 1 })))
+    assert.matches([[dense_rank() OVER (PARTITION BY `enrol`.`course_id` ORDER BY `student`.`id` DESC, `student`.`id`)]],
+      found(Student:order_by("-id"):limit(2), "Course", "students", { 1 }, "mariadb"), 1, true)
+    sql.entity("Enrol", { student = f.belongs_to("Student"), course = f.belongs_to("Course") },
+      { indexes = { { "course", "student", unique = true } } })
+    assert.matches("row_number() OVER (", found(Student:limit(2), "Course", "students", { 1 }), 1, true)
+  end)
+
   it("has one statement for lists of many lengths", function()
     local keys = {}
     for place = 1, 40 do keys[place] = place end

@@ -249,7 +249,7 @@ return common.dialect {
   -- other mode, so such a text is written by its bytes.
   literal_text = function(text)
     if not text:find("\\", 1, true) then return common.literal_text(text) end
-    return "_utf8mb4 x'" .. text:gsub(".", function(c) return ("%02x"):format(c:byte()) end) .. "'"
+    return "x'" .. text:gsub(".", function(c) return ("%02x"):format(c:byte()) end) .. "'"
   end,
 
   types = {

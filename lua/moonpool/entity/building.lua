@@ -18,6 +18,16 @@ local function take_default(self, field)
   end
 end
 
+-- A relation and the column behind it are the same value: with both, which one counts would be chance.
+local function check_once(field, values)
+  for _, column in ipairs(field:locals()) do
+    if column.attribute ~= field.name and values[column.attribute] ~= nil then
+      return errors.raise("bad_argument", ("%s: %s and %s are one value: give one of them"):format(field.model.name, field.name,
+        column.attribute))
+    end
+  end
+end
+
 --- A new object from a table of values, which is left alone. A nil takes the default, mp.null is NULL.
 ---@param convert boolean texts become values now, rather than when it is written
 --- Raises unknown_field, bad_argument.
@@ -31,6 +41,9 @@ function building.build(class, values, convert)
   for name, value in pairs(values) do
     local field = by_name[name]
     if field == nil or field.relation then
+      if field and name == field.name then
+        check_once(field, values)
+      end
       object.set(self, name, value)
     elseif value ~= null then
       if convert then

@@ -217,7 +217,8 @@ field.set_key_of(function(value, relation_field)
     return nil
   end
   local model = getmetatable(value).class.model
-  local of = relation_field and (relation_field.relation and relation_field:target() or relation_field.whole_key_of)
+  local of = relation_field and (relation_field.relation and relation_field:target() or relation_field.whole_key_of
+    or relation_field.model)
   if of and not model:is_a(of) then
     return nil, "takes " .. of.name .. ", not " .. model.name
   elseif relation_field and relation_field.parts then

@@ -3,6 +3,7 @@
 local errors = require "moonpool.errors"
 local query = require "moonpool.sql.query"
 local relation = require "moonpool.entity.relation"
+local relations = require "moonpool.resolve.relations"
 local state = require "moonpool.entity.state"
 
 local linked = {}
@@ -31,34 +32,6 @@ local function each_chunk(keys, fn)
     end
     fn(some)
   end
-end
-
--- Whether the two keys are unique in the table between, so that the database itself knows a pair that is there.
-local function is_unique(link)
-  local model, wanted, count = link.back.model, {}, 0
-  for _, field in ipairs { link.back, link.over } do
-    for _, column in ipairs(field:locals()) do
-      wanted[column] = true
-      count = count + 1
-    end
-  end
-  local function fits(fields)
-    for _, one in ipairs(fields) do
-      if not wanted[one] then
-        return false
-      end
-    end
-    return #fields == count
-  end
-  if fits(model.key) then
-    return true
-  end
-  for _, index in ipairs(model.indexes) do
-    if index.unique and fits(index.fields) then
-      return true
-    end
-  end
-  return false
 end
 
 local function row_of(extra, key, values)
@@ -119,7 +92,7 @@ function linked.add(_, extra, database, keys, objects, values)
   end
   if rows[1] == nil then
     return
-  elseif is_unique(link) then
+  elseif relations.is_unique_pair(link.back, link.over) then
     between(extra, database):bulk_create(rows, { on_conflict = "ignore", returning = false })
     return
   end

@@ -102,20 +102,23 @@ end
 --- Read the row again.
 ---@return table self
 --- Raises not_found.
-function methods:refresh()
+function methods:refresh(given)
+  takes_nothing("refresh", given)
   local class, database = place_of(self)
   return rereading.refresh(self, class, database)
 end
 
 --- Whether save would write something.
 ---@return boolean
-function methods:is_dirty()
+function methods:is_dirty(given)
+  takes_nothing("is_dirty", given)
   return state.is_new(self) or updating.dirty_fields(self)[1] ~= nil
 end
 
 --- The fields whose value the database does not have.
 ---@return string[]
-function methods:dirty_fields()
+function methods:dirty_fields(given)
+  takes_nothing("dirty_fields", given)
   return updating.dirty_fields(self)
 end
 
@@ -143,8 +146,7 @@ local function with_of(class, names)
     local name, rest = path:match "^(.-)__(.*)$"
     name = name or path
     if not relation.link(class.model, name) then
-      class.model:field(name) -- raises, with the nearest name
-      return errors.raise("bad_argument", "to_table: " .. name .. " is no relation")
+      return relation.unknown(class.model, name, "to_table")
     end
     local one = by_name[name]
     if one == nil then

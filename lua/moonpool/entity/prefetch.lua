@@ -67,21 +67,7 @@ end
 
 local function relation_of(model, name)
   local link = relation.link(model, name)
-  if link then
-    return link
-  elseif model.sets[name] then
-    model.sets[name]:target() -- raises: it is not declared
-  elseif model.by_name[name] then
-    return bad("prefetch: " .. model.name .. "." .. name .. " is no relation")
-  end
-  local known = {}
-  for _, names in ipairs { model.relations, model.inverses } do
-    for each in pairs(names) do
-      known[each] = true
-    end
-  end
-  return errors.raise("unknown_field", model.name .. " has no relation " .. vocabulary.quoted(name)
-    .. vocabulary.suggest(name, known))
+  return link or relation.unknown(model, name, "prefetch")
 end
 
 local function find(nodes, name)
@@ -228,7 +214,7 @@ local function told_key(values)
 end
 
 -- The rows that lead to owners with these keys: fn(rows, key_at) for each statement, key_at(i) being the key of the i-th
--- row's owner.
+-- row's owner. repeats: a row may come several times for one owner.
 local function load_rows(link, q, place, keys, fn)
   local class = link.model.class
   local most = math.max(1, math.floor(relation.most / #link.match))
@@ -237,7 +223,7 @@ local function load_rows(link, q, place, keys, fn)
     if not st.empty then
       local rows, told = loading.objects(class, place.database, place.other, st, params, n)
       if st.tells then
-        fn(rows, function(i) return told_key(told[i]) end)
+        fn(rows, function(i) return told_key(told[i]) end, nil, st.repeats)
       else
         local match = link.match
         fn(rows, function(i) return key_of(rows[i], match) end, match[2] == nil and match[1].attribute)
@@ -310,17 +296,30 @@ local function group(lists, rows, key_at, attribute)
   end
 end
 
+-- The same, of rows of which some come several times for one owner.
+local function group_once(lists, rows, key_at)
+  local there = {}
+  for i = 1, #rows do
+    local list, one = lists[key_at(i)], rows[i]
+    there[list] = there[list] or {}
+    if not there[list][one] then
+      there[list][one] = true
+      list[#list + 1] = one
+    end
+  end
+end
+
 local function load_many(owners, link, q, place)
   local ordered = query.is_ordered(q)
   local keys, lists = collect(owners, link.own, function() return ordered and { ordered = true } or {} end)
   local loaded = {}
   if link.over then
     local same, list = once(link.model)
-    load_rows(link, q, place, keys, function(rows, key_at)
+    load_rows(link, q, place, keys, function(rows, key_at, _, repeats)
       for i = 1, #rows do
         rows[i] = same(rows[i])
       end
-      group(lists, rows, key_at)
+      (repeats and group_once or group)(lists, rows, key_at)
     end)
     loaded = list
   else

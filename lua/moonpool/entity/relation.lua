@@ -12,6 +12,7 @@ local relations = require "moonpool.resolve.relations"
 local runtime = require "moonpool.runtime"
 local state = require "moonpool.entity.state"
 local transaction = require "moonpool.database.transaction"
+local vocabulary = require "moonpool.vocabulary"
 
 local relation = {}
 
@@ -98,6 +99,24 @@ function relation.link(model, name)
     return relation.forward(field)
   end
   return inverse and relation.backward(inverse)
+end
+
+--- Say that there is no relation of that name, for the call `what`.
+--- Raises unknown_field with the nearest name, or bad_argument.
+function relation.unknown(model, name, what)
+  if model.sets[name] then
+    model.sets[name]:target() -- raises: it is not declared
+  elseif model.by_name[name] then
+    return errors.raise("bad_argument", what .. ": " .. model.name .. "." .. name .. " is no relation")
+  end
+  local known = {}
+  for _, names in ipairs { model.relations, model.inverses } do
+    for each in pairs(names) do
+      known[each] = true
+    end
+  end
+  return errors.raise("unknown_field", model.name .. " has no relation " .. vocabulary.quoted(name)
+    .. vocabulary.suggest(name, known))
 end
 
 local function refuse_lazy(link)

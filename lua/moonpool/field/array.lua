@@ -73,6 +73,7 @@ return {
         base.bad_option(field, ("%s is a number of items, not %s"):format(name, vocabulary.quoted(field[name])))
       end
     end
+    base.check_bounds(field)
   end,
 
   -- The same table, unless an item becomes another value or nothing in it tells that it is an array.

@@ -33,12 +33,6 @@ local COMMON = {
 --- which alone knows objects.
 base.key_of = function() return nil end
 
---- The key of an object that stands for its key; only where the field is one.
-function base.object_key(field, value)
-  if not field.primary_key then return nil end
-  return base.key_of(value, field)
-end
-
 --- The name of an entity, or the text that stands for it; nil for anything else.
 ---@param v any
 ---@return string?
@@ -70,6 +64,7 @@ local function read_options(field, options)
       local candidates = {}
       for candidate in pairs(COMMON) do candidates[candidate] = true end
       for candidate in pairs(kind.options) do candidates[candidate] = true end
+      for candidate in pairs(kind.refused or {}) do candidates[candidate] = nil end
       errors.raise("unknown_option", ("%s: a field of type %s takes no option %s%s"):format(field:title(), kind.name,
         type(name) == "string" and name or vocabulary.quoted(name), vocabulary.suggest(name, candidates)))
     end
@@ -115,6 +110,7 @@ function base.bind(declaration, model, name, position)
   if field.primary_key and field.lazy == true then bad_option(field, "a primary key is loaded always: it cannot be lazy") end
   if definition.prepare then definition.prepare(field) end
   if field.choices then
+    if #field.choices == 0 then bad_option(field, "choices lists at least one value") end
     for i, choice in ipairs(field.choices) do
       local taken, why = field:take(choice)
       if taken == nil then bad_option(field, ("choice %d %s"):format(i, why)) end
@@ -143,18 +139,28 @@ function Field:origin() return self end
 ---@return table[]
 function Field:locals() return { self } end
 
+-- Where the field is a key, an object stands for its own.
+local function take(field, value)
+  if type(value) == "table" and field.primary_key and not field.relation then
+    local key, why = base.key_of(value, field)
+    if why then return base.cannot_take(field, value, why) end
+    if key ~= nil then value = key end
+  end
+  return field.definition.take(field, value)
+end
+
 --- The value as this field's kind; a text is read. Not for NULL.
 ---@param value any
 ---@return any value, string? why
 function Field:take(value)
-  return self.definition.take(self, value)
+  return take(self, value)
 end
 
 --- As take, or raises bad_argument.
 ---@param value any
 ---@return any
 function Field:convert(value)
-  local taken, why = self.definition.take(self, value)
+  local taken, why = take(self, value)
   if taken == nil then
     errors.raise("bad_argument", ("%s: %s"):format(self:title(), why))
   end
@@ -184,7 +190,7 @@ function Field:check(value, object)
   end
   local definition = self.definition
   if self.computed then return nil, "is calculated by the database: it cannot be assigned" end
-  local taken, why = definition.take(self, value)
+  local taken, why = take(self, value)
   if taken == nil then return nil, why end
   if definition.check then
     why, value = definition.check(self, taken)
@@ -259,6 +265,13 @@ function base.accepts_kind(field)
   end
 end
 
+--- Refuse a min that is above the max: no value could be stored.
+function base.check_bounds(field)
+  if field.min ~= nil and field.max ~= nil and field.max < field.min then
+    bad_option(field, ("min is %s and max is %s: no value is in between"):format(tostring(field.min), tostring(field.max)))
+  end
+end
+
 --- Turn the options min and max into values of the kind.
 function base.prepare_range(field)
   for _, name in ipairs { "min", "max" } do
@@ -269,6 +282,7 @@ function base.prepare_range(field)
       field[name] = taken
     end
   end
+  base.check_bounds(field)
 end
 
 return base

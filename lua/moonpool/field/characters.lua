@@ -9,11 +9,6 @@ local text_length = core.text_length
 local characters = {}
 
 function characters.take(field, value)
-  if type(value) == "table" then
-    local key, reason = base.object_key(field, value)
-    if key == nil then return base.cannot_take(field, value, reason) end
-    value = key
-  end
   if type(value) ~= "string" then return base.cannot_take(field, value) end
   local length, bad = text_length(value)
   if not length then
@@ -82,6 +77,7 @@ function characters.prepare(field)
       base.bad_option(field, ("%s is a number of characters, not %s"):format(name, vocabulary.quoted(v)))
     end
   end
+  base.check_bounds(field)
 end
 
 return characters

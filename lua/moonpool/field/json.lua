@@ -7,6 +7,7 @@ return {
   name = "json",
   kind = "json",
   options = {},
+  refused = { primary_key = true },
   take = function(field, value)
     local kind = type(value)
     if kind == "function" or kind == "thread" then return base.cannot_take(field, value) end

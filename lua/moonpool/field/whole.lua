@@ -40,14 +40,9 @@ function whole.type(name, bits)
     local taken = value
     if not is_whole(value) then
       local kind = type(value)
-      if kind == "boolean" then return base.cannot_take(field, value) end
-      if kind == "table" then
-        local reason
-        taken, reason = base.object_key(field, value)
-        if taken == nil then return base.cannot_take(field, value, reason) end
-      end
+      if kind == "boolean" or kind == "table" then return base.cannot_take(field, value) end
       local why
-      taken, why = convert(INT, taken)
+      taken, why = convert(INT, value)
       if taken == nil then return base.cannot_take(field, value, why) end
     end
     if low and (taken < low or taken > high) then

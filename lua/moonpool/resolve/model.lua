@@ -115,6 +115,11 @@ local function columns_of(field)
   return field.relation and field.parts or { field }
 end
 
+local function once(self, taken, column, what)
+  if taken[column] then bad(self, "%s names %s twice", what, column.name) end
+  taken[column] = true
+end
+
 local function find_key(self, options)
   local names = options.primary_key
   for _, field in ipairs(self.fields) do
@@ -130,10 +135,14 @@ local function find_key(self, options)
   end
   if type(names) == "string" then names = { names } end
   if type(names) ~= "table" or #names == 0 then bad(self, "primary_key is a list of field names") end
+  local taken = {}
   for _, name in ipairs(names) do
     local field = self:field(name)
     if field.null then bad(self, "the primary key %s cannot be NULL", name) end
+    local refused = field.definition.refused
+    if refused and refused.primary_key then bad(self, "a field of type %s, as %s is, can be no primary key", field.type, name) end
     for _, column in ipairs(columns_of(field)) do
+      once(self, taken, column, "primary_key")
       column.primary_key = true
       self.key[#self.key + 1] = column
     end
@@ -156,8 +165,12 @@ local function read_indexes(self, indexes)
           vocabulary.suggest(key, { "unique", "name" })))
       end
     end
+    local taken = {}
     for _, name in ipairs(index) do
-      for _, column in ipairs(columns_of(self:field(name))) do found.fields[#found.fields + 1] = column end
+      for _, column in ipairs(columns_of(self:field(name))) do
+        once(self, taken, column, ("index %d"):format(i))
+        found.fields[#found.fields + 1] = column
+      end
     end
     self.indexes[i] = found
   end

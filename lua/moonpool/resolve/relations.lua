@@ -89,6 +89,32 @@ end
 
 -- ---- tables between two entities ----
 
+--- Whether two relations of a table between are its key, or unique together: each pair is there once at most, and the
+--- database itself knows one that is there.
+---@param back table
+---@param over table
+---@return boolean
+function relations.is_unique_pair(back, over)
+  local wanted, count = {}, 0
+  for _, field in ipairs { back, over } do
+    for _, column in ipairs(field:locals()) do
+      wanted[column] = true
+      count = count + 1
+    end
+  end
+  local function fits(fields)
+    for _, one in ipairs(fields) do
+      if not wanted[one] then return false end
+    end
+    return #fields == count
+  end
+  if fits(back.model.key) then return true end
+  for _, index in ipairs(back.model.indexes) do
+    if index.unique and fits(index.fields) then return true end
+  end
+  return false
+end
+
 -- Which database a model says it lives in; a handle with a name is that name.
 local function home(one)
   local database = one.database

@@ -1,10 +1,11 @@
 -- The SELECT of the rows that lead to many owners at once: those of a query set whose key of the owner is among given
 -- ones; with a limit, so many for each owner. Where the rows do not have that key themselves, because a table between has
--- it, it comes as a last part of the columns.
+-- it, it comes as a last part of the columns; where a pair may be there several times (repeats), so may its row.
 
 local compile = require "moonpool.sql.compile"
 local known = require "moonpool.sql.known"
 local node = require "moonpool.tree.node"
+local relations = require "moonpool.resolve.relations"
 local select_room = require "moonpool.sql.select"
 local simplify = require "moonpool.sql.simplify"
 local source = require "moonpool.resolve.source"
@@ -42,15 +43,19 @@ local function key_order(scope)
   return items
 end
 
--- Rows low + 1 .. high of each owner: numbered inside, cut outside, in the same order.
-local function write_cut(w, select, owner, low, high)
+-- Rows low + 1 .. high of each owner: numbered inside, cut outside, in the same order. repeats: a row may come several
+-- times for one owner; it then has one number, and counts once.
+local function write_cut(w, select, owner, low, high, repeats)
   local order = {}
   for i, item in ipairs(select.order or key_order(select.scope)) do
     order[i] = { expression = item.expression, descending = item.descending, nulls = item.nulls }
   end
+  if repeats and select.order then
+    for _, item in ipairs(key_order(select.scope)) do order[#order + 1] = item end
+  end
   local count = #select.columns
   local place = "c" .. count + 1
-  select.columns[count + 1] = { expression = { op = "row_number", partition = owner, order = order, kind = "int" } }
+  select.columns[count + 1] = { expression = { op = "row_number", partition = owner, order = order, ties = repeats, kind = "int" } }
   select.order = nil
   w:say("SELECT ")
   for i = 1, count do w:say(i > 1 and ", " or ""):name("c" .. i) end
@@ -80,10 +85,11 @@ local function compile_for(q, dialect, inverse, places)
   end
   local plan = compile.plan(select, shape)
   local w = known.writer(dialect, scope)
-  if low then write_cut(w, select, owner, low, high) else w:select(select) end
+  local repeats = inverse.over and not relations.is_unique_pair(inverse.field, inverse.over)
+  if low then write_cut(w, select, owner, low, high, repeats) else w:select(select) end
   return statement.new(w, {
     access = "read", output = "objects", plan = plan, width = select.own - #shape.values,
-    empty = known.is_empty(select), tells = tells,
+    empty = known.is_empty(select), tells = tells, repeats = repeats,
   })
 end
 

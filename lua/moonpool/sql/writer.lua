@@ -176,7 +176,7 @@ end
 
 -- The place of a row among those with the same values in `partition`.
 function visit.row_number(w, node)
-  w:say("row_number() OVER (PARTITION BY "):list(node.partition, "compared")
+  w:say(node.ties and "dense_rank" or "row_number"):say("() OVER (PARTITION BY "):list(node.partition, "compared")
   w:say(" ORDER BY "):list(node.order, "order_item"):say(")")
 end
 
