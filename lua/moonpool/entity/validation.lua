@@ -100,8 +100,9 @@ function validation.read(class, values, self, params, n)
   end
   local by_name = class.model.by_name
   for name in next, values do
-    if by_name[name] == nil or by_name[name].parts then
-      return nil -- a key of several columns, pk, a name of the program's own, or none at all
+    local field = by_name[name]
+    if field == nil or field.parts or field.relation and name ~= field.attribute and values[field.attribute] ~= nil then
+      return nil -- a key of several columns, pk, a name of the program's own, none at all, or a value that is given twice
     end
   end
   local omitted, problems = 0, nil
