@@ -54,6 +54,29 @@ describe("an aggregate of a group over a relation to many", function()
   end)
 end)
 
+describe("an annotation of objects", function()
+  local counted = Author:annotate { n = fn.count("books") }
+
+  it("is of each row where the rows are grouped, in the filter before", function()
+    sql.assert(counted:filter { n__gt = 1 }:values("country"):annotate { c = fn.count() }, {
+      postgres = [[SELECT "author"."country", count(*) AS "c" FROM "author" ]]
+        .. [[WHERE (SELECT count("book"."id") FROM "book" WHERE "book"."author_id" = "author"."id") > $1 GROUP BY "author"."country"]],
+      mariadb = [[SELECT `author`.`country`, count(*) AS `c` FROM `author` ]]
+        .. [[WHERE (SELECT count(`book`.`id`) FROM `book` WHERE `book`.`author_id` = `author`.`id`) > ? GROUP BY `author`.`country`]],
+      sqlite = [[SELECT "author"."country", count(*) AS "c" FROM "author" ]]
+        .. [[WHERE (SELECT count("book"."id") FROM "book" WHERE "book"."author_id" = "author"."id") > ?1 GROUP BY "author"."country"]],
+      params = { 1 },
+    })
+  end)
+
+  it("is grouped by as it stands in the columns", function()
+    sql.assert(counted:values("n"):annotate { c = fn.count() }, {
+      postgres = [[SELECT (SELECT count("book"."id") FROM "book" WHERE "book"."author_id" = "author"."id") AS "n", count(*) AS "c" FROM "author" ]]
+        .. [[GROUP BY (SELECT count("book"."id") FROM "book" WHERE "book"."author_id" = "author"."id")]],
+    })
+  end)
+end)
+
 describe("values_list", function()
   it("takes expressions beside columns", function()
     sql.assert(Author:values_list("country", fn.upper("name"), fn.length("name") * 2), {

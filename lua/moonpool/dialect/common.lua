@@ -5,6 +5,7 @@
 --   visit              nodes that are written differently (see moonpool.sql.writer)
 --   calls              functions: their name there, or fn(writer, node)
 --   compared(w, node)  optional: an expression whose order or equality is asked
+--   unordered          optional: by kind, why the server cannot say which of two is greater
 --   alone(w, slot)     optional: a parameter with nothing beside it that tells its type
 --   beside(w, slot, other)   optional: one that is compared with another expression
 --   reuses             whether a value that is written twice is one parameter
@@ -47,6 +48,8 @@
 local errors = require "moonpool.errors"
 
 local common = {}
+
+common.intervals_are_texts = { interval = "its columns of intervals are texts; keep seconds in a column of numbers" }
 
 --- Quote with q, doubling it inside.
 function common.quoter(q)

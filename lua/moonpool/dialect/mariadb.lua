@@ -27,11 +27,15 @@ local function not_zero(value)
   return value
 end
 
--- A divisor. The server's own answer to zero is NULL.
-local function divisor(w, node)
+-- A divisor. The server's own answer to zero is NULL, which is right of a NULL only: concat is then NULL too.
+local function divisor(w, node, divided)
   if node.op == "slot" then return w:slot(node, not_zero) end
   w:say("if("):operand(node):say(" = 0, ")
-  fail(w, "division by zero", function() w:write(node) end)
+  if divided.null then
+    w:say("9223372036854775807 + length(concat('division by zero', "):list({ divided, node }, "write"):say("))")
+  else
+    fail(w, "division by zero", function() w:write(node) end)
+  end
   return w:say(", "):write(node):say(")")
 end
 
@@ -41,16 +45,16 @@ function visit.arithmetic(w, node)
     w:say("concat("):list({ node.left, node.right }, "write"):say(")")
   elseif operator == "/" and kind == "float" then
     w:say("CAST("):write(node.left):say(" AS DOUBLE) / ")
-    divisor(w, node.right)
+    divisor(w, node.right, node.left)
   elseif operator == "//" and kind == "float" then
     w:say("truncate("):operand(node.left):say(" / ")
-    divisor(w, node.right):say(", 0)")
+    divisor(w, node.right, node.left):say(", 0)")
   elseif operator == "//" then
     w:operand(node.left):say(" DIV ")
-    divisor(w, node.right)
+    divisor(w, node.right, node.left)
   elseif operator == "/" or operator == "%" then
     w:operand(node.left):say(" " .. operator .. " ")
-    divisor(w, node.right)
+    divisor(w, node.right, node.left)
   else
     w:operand(node.left):say(" " .. operator .. " "):operand(node.right)
   end
@@ -98,7 +102,7 @@ end
 
 function visit.compare(w, node)
   if node.left.kind == "json" then return visit.json_equal(w, node.left, node.right) end
-  w:compared(node.left):say(" " .. node.operator .. " "):value(node.right, node.left)
+  w[node.operator == "=" and "compared" or "ordered"](w, node.left):say(" " .. node.operator .. " "):value(node.right, node.left)
 end
 
 -- ---- text ----
@@ -241,6 +245,8 @@ return common.dialect {
     w:sort_key(item)
     if item.descending then w:say(" DESC") end
   end,
+
+  unordered = common.intervals_are_texts,
 
   literal_true = "true",
   literal_false = "false",

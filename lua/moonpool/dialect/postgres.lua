@@ -137,8 +137,15 @@ local function string_agg(w, node)
   if node.filter then w:say(" FILTER (WHERE "):condition(node.filter):say(")") end
 end
 
+-- There is no min of uuid: of their texts, which are sorted alike.
+local function uuid_aggregate(w, node)
+  local of_text = setmetatable({ argument = { op = "cast", operand = node.argument, from = "uuid", kind = "text" } }, { __index = node })
+  w:say("CAST("):aggregate(node.name, of_text):say(" AS uuid)")
+end
+
 function visit.aggregate(w, node)
   if node.name == "string_agg" then return string_agg(w, node) end
+  if node.kind == "uuid" then return uuid_aggregate(w, node) end
   if RETYPED[node.name] then return w:say("CAST("):aggregate(node.name, node):say(" AS double precision)") end
   if node.name == "avg" and node.kind == "float" then
     w:say("CAST("):aggregate("avg", node):say(" AS double precision)")

@@ -31,7 +31,7 @@ local function operands(w, node, operator)
     w:say(" COLLATE mp_decimal " .. operator .. " ")
     as_decimal(w, right)
   else
-    w:operand(left):say(" " .. operator .. " "):operand(right)
+    w[operator:find "[<>]" and "ordered" or "operand"](w, left):say(" " .. operator .. " "):operand(right)
   end
 end
 
@@ -240,6 +240,8 @@ return common.dialect {
     end
     return table.concat(lines, "\n")
   end,
+
+  unordered = common.intervals_are_texts,
 
   literal_true = "1",
   literal_false = "0",

@@ -26,6 +26,10 @@ local TAKES = {
   stddev_pop = NUMBER, stddev_samp = NUMBER, var_pop = NUMBER, var_samp = NUMBER,
 }
 
+--- The names of all, for messages.
+aggregate.names = { count = true }
+for name in pairs(TAKES) do aggregate.names[name] = true end
+
 local function kind_of(name, argument)
   if name == "count" then return "int" end
   local kind = argument.kind
@@ -61,6 +65,18 @@ function aggregate.node(resolver, template)
   }
 end
 
+-- No database has an aggregate of what is an aggregate itself, but over a window.
+local function alone(resolver, template)
+  resolver.has_aggregate = false
+  local found = aggregate.node(resolver, template)
+  if resolver.has_aggregate then
+    errors.raise("bad_argument", ("mp.fn.%s of an aggregate: annotate that one first, as n, then aggregate{ x = mp.fn.%s(\"n\") }")
+      :format(template.name, template.name))
+  end
+  resolver.has_aggregate = true
+  return found
+end
+
 -- ---- where it stands ----
 
 -- The longest path in an argument that leads to many rows; nil if none does.
@@ -70,7 +86,7 @@ local function path_to_many(resolver, template, longest)
     local path = path_of(resolver, template)
     if not path.many or longest and #longest.steps >= #path.steps then return longest end
     return path
-  elseif template._op == "query" then
+  elseif template._op == "query" or template.by_row then
     return longest
   end
   local names = {}
@@ -97,7 +113,7 @@ local function aggregate_of_many(resolver, template, path)
     at = joined
   end
   local within = setmetatable({ inside = inside, mode = "groups" }, { __index = resolver })
-  local found = aggregate.node(within, template)
+  local found = alone(within, template)
   return {
     op = "scalar", select = { scope = scope, columns = { { expression = found } } },
     kind = found.kind, null = found.null,
@@ -129,8 +145,7 @@ function resolvers.aggregate(resolver, template)
     errors.raise("bad_argument", ("mp.fn.%s needs rows to take together: values(...) before it groups, aggregate{...} takes all")
       :format(template.name))
   end
-  resolver.has_aggregate = true
-  return aggregate.node(resolver, template)
+  return alone(resolver, template)
 end
 
 return aggregate

@@ -1,6 +1,7 @@
 -- Calls of mp.fn: which function it is, whether its arguments fit, and what it gives. A name that no entry of
 -- functions.lua has never reaches SQL.
 
+local aggregate = require "moonpool.resolve.aggregate"
 local errors = require "moonpool.errors"
 local expression = require "moonpool.resolve.expression"
 local functions = require "moonpool.resolve.functions"
@@ -10,11 +11,16 @@ local call = {}
 
 local resolvers, describe = expression.resolvers, expression.describe
 
+local known = {}
+for _, names in ipairs { functions, aggregate.names } do
+  for name in pairs(names) do known[name] = true end
+end
+
 local function entry_of(name)
   local entry = functions[name]
   if not entry then
     errors.raise("unsupported", ("the function mp.fn.%s is not built in%s: mp.raw(\"%s(?)\", ...) calls what the server has"):format(
-      vocabulary.is_name(name) and name or vocabulary.quoted(name), vocabulary.suggest(name, functions),
+      vocabulary.is_name(name) and name or vocabulary.quoted(name), vocabulary.suggest(name, known),
       vocabulary.is_name(name) and name or "f"))
   end
   return entry

@@ -137,13 +137,23 @@ function expression.annotation_of(resolver, template)
   return not template._model and resolver.annotations[template._path] or nil
 end
 
---- What an annotation is, also in a condition. Those of one call do not see each other, so there is no circle.
-function expression.annotation(resolver, annotation)
-  if resolver.joined and not resolver.inside then
-    resolver = setmetatable({ inside = resolver.joined }, { __index = resolver })
-  end
-  local found = expression.resolve(resolver, annotation.template)
+-- What is resolved apart from the rest; whether an aggregate was met is the rest's matter as well.
+local function apart(resolver, changes, template)
+  local within = setmetatable(changes, { __index = resolver })
+  local found = expression.resolve(within, template)
+  resolver.has_aggregate = within.has_aggregate
   return found
+end
+
+--- What an annotation is, also in a condition. Those of one call do not see each other, so there is no circle.
+--- An annotation of objects says something of each row, also where the rows are grouped later.
+function expression.annotation(resolver, annotation)
+  if annotation.by_row then
+    return apart(resolver, { mode = "rows", inside = false, joined = false }, annotation.template)
+  elseif resolver.joined and not resolver.inside then
+    return apart(resolver, { inside = resolver.joined }, annotation.template)
+  end
+  return expression.resolve(resolver, annotation.template)
 end
 
 local function resolve_path(resolver, template)

@@ -56,7 +56,11 @@ function check.order(shape, order, takes)
     local resolved = expression.resolve(resolver, item.operand)
     local annotation = expression.annotation_of(resolver, item.operand)
     local grouped_by = false
-    for _, column in ipairs(shape.group or {}) do grouped_by = grouped_by or column == annotation end
+    for _, column in ipairs(shape.group or {}) do
+      -- the order of JSON asks for more than the column itself
+      local is_column = not annotation and column.name == item.operand._path and resolved.kind ~= "json"
+      grouped_by = grouped_by or column == annotation or is_column
+    end
     if not grouped_by then check_grouped(shape, resolver, resolved, "the order of groups") end
   end
 end
@@ -82,7 +86,7 @@ function check.annotate(shape, built, takes)
     local aggregate = any_node(resolved, is_aggregate)
     local annotation = {
       name = one.name, template = one.template, kind = resolved.kind, aggregate = aggregate,
-      windowed = select_room.has_window(resolved),
+      windowed = select_room.has_window(resolved), by_row = not rows,
     }
     windowed = windowed or annotation.windowed
     annotations[one.name] = annotation

@@ -110,7 +110,8 @@ function columns.aggregated(q, aggregates)
     errors.raise("bad_argument", "aggregate takes a table: aggregate{ total = mp.fn.sum(\"price\") }")
   end
   local shape, is_cut = q.shape, q.top or q.skip or q.shape.distinct_on
-  if shape.group or is_cut and shape.values[1] or shape.distinct and shape.output ~= "objects" then
+  local windowed = shape.context.windowed -- the windows are there after the rows that aggregates take
+  if shape.group or windowed or is_cut and shape.values[1] or shape.distinct and shape.output ~= "objects" then
     q = combine.rows(q)
   elseif is_cut then
     q = narrow.narrowed(q)

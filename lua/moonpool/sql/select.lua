@@ -95,7 +95,8 @@ local function add_columns(select, shape, resolver, whole)
     end
   end
   for _, column in ipairs(shape.values) do
-    local resolved = expression.resolve(resolver, column.template)
+    -- what is grouped by is the same in the columns, with the names of tables that are in it
+    local resolved = select.grouped and select.grouped[column] or expression.annotation(resolver, column)
     columns[#columns + 1] = { expression = resolved, name = column.name, named = resolved.op ~= "column" }
   end
   select.columns, select.own = columns, #columns
@@ -361,8 +362,11 @@ function select_room.build(shape, options)
   resolver.inside = resolver.joined -- in columns and order; a condition says "has one that" all the same
   if shape.ctes then add_ctes(select, shape, options.offset or 0) end
   if shape.group then
-    select.group = {}
-    for i, column in ipairs(shape.group) do select.group[i] = expression.resolve(resolver, column.template) end
+    select.group, select.grouped = {}, {}
+    for i, column in ipairs(shape.group) do
+      local resolved = expression.annotation(resolver, column)
+      select.group[i], select.grouped[column] = resolved, resolved
+    end
   end
   if options.bare then return select end
   if options.keys and shape.output == "objects" then

@@ -114,6 +114,15 @@ function Writer:compared(node)
   return self:operand(node)
 end
 
+--- An operand that is asked whether it is less or greater.
+function Writer:ordered(node)
+  local unordered = self.dialect.unordered
+  if unordered and unordered[node.kind] then
+    errors.raise("unsupported", ("%s cannot say which %s is greater: %s"):format(self.dialect.name, node.kind, unordered[node.kind]))
+  end
+  return self:compared(node)
+end
+
 --- A value as a column, an argument, or whatever else leaves its type open.
 function Writer:alone(node)
   local alone = node.op == "slot" and self.dialect.alone
@@ -203,7 +212,7 @@ visit["and"] = function(w, node) w:list(node.items, "operand", " AND ") end
 visit["or"] = function(w, node) w:list(node.items, "operand", " OR ") end
 
 function visit.compare(w, node)
-  w:compared(node.left):say(" " .. node.operator .. " "):value(node.right, node.left)
+  w[node.operator == "=" and "compared" or "ordered"](w, node.left):say(" " .. node.operator .. " "):value(node.right, node.left)
 end
 
 -- Nothing beside it tells the type of a value that is asked whether it is NULL.
@@ -254,7 +263,7 @@ end
 
 function visit.between(w, node)
   local operand = node.operand
-  w:compared(operand):say(" BETWEEN "):value(node.low, operand):say(" AND "):value(node.high, operand)
+  w:ordered(operand):say(" BETWEEN "):value(node.low, operand):say(" AND "):value(node.high, operand)
 end
 
 function visit.has_row(w, node)
@@ -290,7 +299,7 @@ function deny.has_row(w, node) w:say("NOT "):write(node) end
 function deny.compare(w, node)
   if node.left.kind == "json" then return false end
   if not node.maybe then
-    w:compared(node.left):say(" " .. OPPOSITE[node.operator] .. " "):value(node.right, node.left)
+    w[node.operator == "=" and "compared" or "ordered"](w, node.left):say(" " .. OPPOSITE[node.operator] .. " "):value(node.right, node.left)
   elseif node.operator == "=" and node.right.op == "slot" then
     w.dialect.differs(w, node)
   else
@@ -467,7 +476,7 @@ function Writer:sort_key(item)
     self.dialect.named_key(self, item)
     return self
   end
-  return self:compared(item.expression)
+  return self:ordered(item.expression)
 end
 
 return writer
