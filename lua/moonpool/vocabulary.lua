@@ -113,6 +113,13 @@ function vocabulary.quoted(value)
   return tostring(value)
 end
 
+--- Whether a table given as an array is one: { name = "x" } is a row, not an array of rows.
+---@param value any
+---@return boolean
+function vocabulary.is_array(value)
+  return type(value) == "table" and (rawget(value, 1) ~= nil or next(value) == nil)
+end
+
 --- Whether a name may be that of a field, an entity or an annotation: it stands in filter keys and
 --- after a dot, so it is a plain word without "__".
 ---@param name any

@@ -73,8 +73,8 @@ function bulk.create(q, rows, options)
   check("bulk_create", options, CREATE)
   local class, database, other = place_of(q)
   local conflict = conflicts.read(class, options, options.on_conflict)
-  if type(rows) ~= "table" then
-    return bad("bulk_create takes an array of rows, not " .. vocabulary.quoted(rows))
+  if not vocabulary.is_array(rows) then
+    return bad("bulk_create takes an array of rows, such as { { name = \"x\" } }, not " .. vocabulary.quoted(rows))
   end
   state.write_next(nil, rows)
   local groups, objects = grouping.rows(class, rows, options.returning ~= false)

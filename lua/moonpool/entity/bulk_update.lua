@@ -72,7 +72,7 @@ end
 --- Raises validation, stale (where the entity has a version), bad_argument, integrity and the other errors of a statement.
 function bulk_update.run(q, objects, names)
   local class, database = loading.place_of(q)
-  if type(objects) ~= "table" then
+  if not vocabulary.is_array(objects) then
     return bad("bulk_update takes an array of objects, not " .. vocabulary.quoted(objects))
   end
   local fields = fields_of(class, names)

@@ -22,8 +22,8 @@ end
 ---@return string[]
 function conflicts.attributes(class, names, what)
   local list = {}
-  if type(names) ~= "table" then
-    return bad(what .. " is an array of field names")
+  if not vocabulary.is_array(names) then
+    return bad(what .. " is an array of field names, such as { \"name\" }")
   end
   for _, name in ipairs(names) do
     for _, column in ipairs(class.model:field(name):locals()) do

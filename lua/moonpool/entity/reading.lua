@@ -224,7 +224,7 @@ end
 ---@param name string? the field; the key if not given
 ---@return table<any, table>
 function methods:in_bulk(keys, name)
-  if type(keys) ~= "table" then
+  if not vocabulary.is_array(keys) then
     return bad("in_bulk takes an array of keys, not " .. vocabulary.quoted(keys))
   elseif self.shape.output ~= "objects" then
     return bad("in_bulk gives objects by their keys, not values")
