@@ -44,3 +44,29 @@ describe("a declaration", function()
     assert.is_nil(tostring(err):find("did you mean primary_key", 1, true))
   end)
 end)
+
+describe("what queries and declarations are made of", function()
+  local parts = {
+    ["mp.F.age"] = mp.F.age, ["an expression"] = mp.fn.count(), ["a condition"] = mp.Q{ a = 1 },
+    ["a field of type string"] = f.string{ max = 5 },
+  }
+
+  it("shows by its name", function()
+    for wanted, part in pairs(parts) do
+      assert.equal(wanted, mp.show(part))
+    end
+  end)
+
+  it("is no JSON, and so no value of a json field", function()
+    for wanted, part in pairs(parts) do
+      local ok, err = pcall(mp.json.encode, { part })
+      assert.is_false(ok, wanted)
+      assert.equal("bad_argument", err.kind)
+      assert.matches("at $[1]", err.message, 1, true)
+    end
+    local model = require("moonpool.resolve.model").declare("Item", { prefs = f.json() })
+    local taken, why = model:field("prefs"):check({ theme = mp.F.age })
+    assert.is_nil(taken)
+    assert.equal("cannot take this as json: mp.json.encode: an expression at $.theme", why)
+  end)
+end)

@@ -30,7 +30,7 @@ end
 
 -- ---- what is wanted ----
 
-local Narrowed = { __name = "moonpool prefetch" }
+local Narrowed = { __name = "moonpool prefetch", __json = "a prefetch" }
 
 function Narrowed.__tostring(self)
   return "prefetch of " .. self.path

@@ -11,8 +11,10 @@ local NAMES = {
 
 local field = { types = {} }
 
-local Declaration = {}
+local Declaration = { __json = "a field" } -- no data, in JSON and in mp.show
 Declaration.__index = Declaration
+
+function Declaration.__tostring(self) return "a field of type " .. self.definition.name end
 
 -- Counts declarations: the fields of a table constructor are made from left to right, so the
 -- numbers give the order in which the user wrote them, which pairs does not.

@@ -85,4 +85,6 @@ end
 
 function Condition.__tostring() return "a condition" end
 
+Condition.__json = "a condition" -- no data, in JSON and in mp.show
+
 return condition

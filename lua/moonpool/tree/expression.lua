@@ -93,6 +93,8 @@ function Expression.__tostring(self)
   return "an expression"
 end
 
+Expression.__json = "an expression" -- no data, in JSON and in mp.show
+
 -- ---- arithmetic ----
 
 local function binary(operator)
