@@ -113,3 +113,35 @@ databases.each("values for a new object", function(open)
     assert.equal(two.id, Item:create{ maker_id = two }.maker_id)
   end)
 end)
+
+databases.each("after_delete", function(open)
+  it("still knows which row it was; then the object is new, also where the hook fails", function()
+    local db = open()
+    local seen, fails = {}, false
+    local Author = mp.entity("Author", { name = f.string() }, { database = db })
+    function Author:after_delete()
+      seen[#seen + 1] = self.id
+      seen[#seen + 1] = Author:filter{ id = self.id }:count()
+      if fails then error("no", 0) end
+    end
+    db:create_all()
+    local ada, bob = Author:create{ name = "ada" }, Author:create{ name = "bob" }
+    local key = ada.id
+    ada:delete()
+    assert.same({ key, 0 }, seen)
+    assert.is_nil(ada.id)
+    fails = true
+    assert.equal("no", select(2, pcall(bob.delete, bob)))
+    assert.is_nil(bob.id)
+    assert.same({ "name" }, bob:dirty_fields())
+    fails = false
+    local cid = Author:create{ name = "cid" }
+    key = cid.id
+    pcall(mp.atomic, db, function()
+      cid:delete()
+      error "undone"
+    end)
+    assert.equal(key, cid.id)
+    assert.is_false(cid:is_dirty())
+  end)
+end)

@@ -40,10 +40,16 @@ function deleting.purge(self, class, database)
     return updating.stale(self, class)
   end
   state.deleted(self)
-  if class.generated_key then
+  local ok, err = true, nil
+  if hooks.find(class, "after_delete") then -- which may need the key that is gone then
+    ok, err = pcall(hooks.run, class, self, "after_delete")
+  end
+  if class.generated_key and state.is_new(self) then
     rawset(self, class.generated_key, nil)
   end
-  hooks.run(class, self, "after_delete")
+  if not ok then
+    return error(err, 0)
+  end
   return affected
 end
 
