@@ -137,10 +137,11 @@ databases.each("after_delete", function(open)
     fails = false
     local cid = Author:create{ name = "cid" }
     key = cid.id
-    pcall(mp.atomic, db, function()
+    local _, err = pcall(db.atomic, db, function()
       cid:delete()
-      error "undone"
+      error("undone", 0)
     end)
+    assert.equal("undone", err)
     assert.equal(key, cid.id)
     assert.is_false(cid:is_dirty())
   end)
