@@ -39,16 +39,27 @@ entity.prefetch = prefetch.narrowed
 
 local methods = {}
 
+-- entity -> class: one look, where a metatable takes three calls. Most query sets begin here.
+local class_of = setmetatable({}, { __mode = "k" })
+
+local function called_on(name, self, method, ...)
+  local meta = getmetatable(self)
+  local class = type(meta) == "table" and rawget(meta, "class")
+  if not class and meta ~= query_set.metatable then
+    return errors.raise("bad_argument", name .. " is called with a colon: Author:" .. name .. "(...)")
+  elseif not class then
+    return method(self, ...)
+  end
+  return method(class.root, ...)
+end
+
 for name, method in pairs(query_set.methods) do
   methods[name] = function(self, ...)
-    local meta = getmetatable(self)
-    local class = type(meta) == "table" and rawget(meta, "class")
-    if not class and meta ~= query_set.metatable then
-      return errors.raise("bad_argument", name .. " is called with a colon: Author:" .. name .. "(...)")
-    elseif not class then
-      return method(self, ...)
+    local class = class_of[self]
+    if class then
+      return method(class.root, ...)
     end
-    return method(class.root, ...)
+    return called_on(name, self, method, ...)
   end
 end
 
@@ -133,10 +144,18 @@ local function metatable_of(class)
   })
   local meta = { __name = class.name, __json = "an entity: call :all() first", class = class }
 
-  function meta.__index(_, name)
+  -- Methods stay in it once they were asked for.
+  local words = {}
+
+  local function find(_, name)
     local method = methods[name]
     if method then
+      words[name] = method
       return method
+    end
+    local known = class.model.expressions[name]
+    if known then
+      return known
     elseif name == "c" then
       return columns
     elseif vocabulary.hooks[name] then
@@ -149,6 +168,7 @@ local function metatable_of(class)
     refuse_unknown(class, name)
     return tree.column(class.model, name)
   end
+  meta.__index = setmetatable(words, { __index = find })
 
   function meta.__newindex(self, name, value)
     refuse_method(class, name, value)
@@ -207,6 +227,7 @@ model_of.on_declare(function()
       class = class_room.new(model)
       model.class = class
       setmetatable(class.entity, metatable_of(class))
+      class_of[class.entity] = class
     end
   end
 end)

@@ -23,6 +23,7 @@ local say, say_text, slot, is_query = walk_room.say, walk_room.say_text, walk_ro
 local template = {
   walk = walk_room.start,
   key = walk_room.key,
+  say = say,
   query = walk_room.query,
   is_query = is_query,
   expression = walk_room.expression,
@@ -239,7 +240,8 @@ end
 
 local function meanings_of(context, keys)
   local meanings = {}
-  for key in pairs(keys) do meanings[#meanings + 1] = template.meaning(context, key) end
+  local known = context.meanings
+  for key in next, keys do meanings[#meanings + 1] = known[key] or template.meaning(context, key) end
   if #meanings > 1 then table.sort(meanings, by_rank) end
   return meanings
 end
@@ -254,12 +256,14 @@ end
 
 local function walk_match(walk, keys)
   local meanings = meanings_of(walk.context, keys)
-  local built = { _op = "match" }
+  local built = walk.build and { _op = "match" }
   say(walk, "match")
-  for i, meaning in ipairs(meanings) do
+  for i = 1, #meanings do
+    local meaning = meanings[i]
     say_text(walk, meaning.text)
-    built[i] = { meaning = meaning, operand = walk_operand(walk, meaning.entry, meaning.text, keys[meaning.text],
-      meaning.typed, meaning.path and meaning.path.field) }
+    local operand = walk_operand(walk, meaning.entry, meaning.text, keys[meaning.text], meaning.typed,
+      meaning.path and meaning.path.field)
+    if built then built[i] = { meaning = meaning, operand = operand } end
   end
   say(walk, "end")
   return built

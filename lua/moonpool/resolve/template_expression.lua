@@ -72,7 +72,8 @@ end
 function walkers.binary(walk, node)
   say(walk, node.operator)
   local left = walk_expression(walk, node.left)
-  return { _op = "binary", operator = node.operator, left = left, right = walk_expression(walk, node.right) }
+  local right = walk_expression(walk, node.right)
+  return walk.build and { _op = "binary", operator = node.operator, left = left, right = right }
 end
 
 function walkers.negate(walk, node)
@@ -81,7 +82,8 @@ end
 
 function walkers.order(walk, node)
   say(walk, (node.descending and "desc" or "asc") .. (node.nulls or ""))
-  return { _op = "order", operand = walk_expression(walk, node.operand), descending = node.descending, nulls = node.nulls }
+  local operand = walk_expression(walk, node.operand)
+  return walk.build and { _op = "order", operand = operand, descending = node.descending, nulls = node.nulls }
 end
 
 function walkers.aggregate(walk, node)

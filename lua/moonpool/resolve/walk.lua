@@ -1,11 +1,14 @@
 -- A walk over trees: the key so far, the values so far, and what both get from a value and from a query set. What the
 -- trees are made of is in template.lua (conditions) and template_expression.lua (expressions).
 
+local concat = table.concat
+
 local walk_room = {}
 
 ---@class moonpool.walk
 ---@field context table     { model, annotations }: what names mean here
 ---@field tokens string[]   the key so far
+---@field said integer       how many
 ---@field values any[]
 ---@field count integer     values so far, with those of the query that is built upon
 ---@field build boolean     whether templates are wanted
@@ -13,12 +16,16 @@ local walk_room = {}
 --- Begin a walk; slots are numbered from first + 1.
 ---@return moonpool.walk
 function walk_room.start(context, values, first, build)
-  return { context = context, tokens = {}, values = values, count = first, build = build }
+  return {
+    context = context, tokens = { nil, nil, nil, nil, nil, nil, nil, nil }, said = 0, -- room: growing costs more
+    values = values, count = first, build = build,
+  }
 end
 
 local function say(walk, token)
-  local tokens = walk.tokens
-  tokens[#tokens + 1] = token
+  local place = walk.said + 1
+  walk.said = place
+  walk.tokens[place] = token
 end
 
 walk_room.say = say
@@ -39,7 +46,7 @@ function walk_room.say_text(walk, text)
 end
 
 --- The text that identifies what was walked.
-function walk_room.key(walk) return table.concat(walk.tokens, " ") end
+function walk_room.key(walk) return concat(walk.tokens, " ", 1, walk.said) end
 
 --- A slot for a value.
 function walk_room.slot(walk, value)

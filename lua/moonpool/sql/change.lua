@@ -142,16 +142,16 @@ end
 
 local function walk_assignments(walk, list)
   for _, one in ipairs(list) do
-    walk.tokens[#walk.tokens + 1] = "set " .. one.field.name
+    template.say(walk, "set " .. one.field.name)
     if one.expression then
       one.template = template.expression(walk, one.expression)
     elseif one.is_value then
-      walk.tokens[#walk.tokens + 1] = "?"
+      template.say(walk, "?")
       walk.count = walk.count + 1
       walk.values[walk.count] = one.value
       one.index = walk.count
     else
-      walk.tokens[#walk.tokens + 1] = "null"
+      template.say(walk, "null")
     end
   end
 end

@@ -60,7 +60,7 @@ local function with_annotations(q, annotations, prefix, change)
       fn(name, template.expression(on, expression.value(node)))
     end
   end
-  each(walk, function(name) walk.tokens[#walk.tokens + 1] = "as " .. name end)
+  each(walk, function(name) template.say(walk, "as " .. name) end)
   return step.advance(q, walk, prefix, function(building, takes)
     local built = {}
     each(building, function(name, node) built[#built + 1] = { name = name, template = node } end)

@@ -33,21 +33,25 @@ local function is_plain(value)
   return kind == "string" or kind == "number" or kind == "boolean" or (kind == "userdata" and value ~= null)
 end
 
--- Convert an array of plain values into the slots behind first, as many as its known length is filled up to. False if
--- it is anything else than that.
-local function fill_array(slots, first, places, list, taker)
+-- Whether a field takes each integer as it is.
+local function takes_integers(taker)
   local field = taker.relation and taker:key_field() or taker
-  local as_it_is = math_type and field.definition and field.definition.bits == 64 -- each integer
-  local length, last = 0, nil
-  for place, item in next, list do
-    length = length + 1
-    if place ~= length then return false end
+  return math_type ~= nil and field.definition ~= nil and field.definition.bits == 64
+end
+
+-- Convert an array of plain values into the slots behind first, as many as its known length is filled up to. False if
+-- it is anything else than that. as_it_is: integers need no conversion.
+local function fill_array(slots, first, places, list, taker, as_it_is)
+  local length, last = #list, nil
+  if next(list, length > 0 and length or nil) ~= nil then return false end -- other keys, or in no order
+  for place = 1, length do
+    local item = list[place]
     if not as_it_is or math_type(item) ~= "integer" then
-      if type(item) == "table" or item == null then return false end
+      if item == nil or type(item) == "table" or item == null then return false end
       item = taker:convert(item)
     end
     last = item
-    slots[first + length] = item
+    slots[first + place] = item
   end
   for place = length + 1, places do slots[first + place] = last end
   return length > 0 and template.padded(length) == places
@@ -67,14 +71,14 @@ local function known_filter(q, keys)
   local leaf = known[LEAF]
   if not leaf then return nil end
   local place, to = q.shape.count, leaf.shape
-  local given, takes, names, lengths = q.slots, to.takes, leaf.names, leaf.lengths
+  local given, takes, names, lengths, whole = q.slots, to.takes, leaf.names, leaf.lengths, leaf.whole
   -- in its size at once: growing to that of a list costs more than filling it
   local slots = leaf.blank and { unpack(leaf.blank) } or {}
   for i = 1, place do slots[i] = given[i] end
   for i = 1, #names do
     local value, places = keys[names[i]], lengths[i]
     if places then
-      if not fill_array(slots, place, places, value, takes[place + 1]) then return nil end
+      if not fill_array(slots, place, places, value, takes[place + 1], whole[i]) then return nil end
       place = place + places
     else
       place = place + 1
@@ -116,13 +120,18 @@ local function remember_filter(q, keys, found)
     end
   end
   local names = template.sorted(q.shape.context, keys)
-  for i, name in ipairs(names) do lengths[i] = lengths[name] or false end
+  local whole, place = {}, found.shape.count
+  for i = #names, 1, -1 do
+    lengths[i] = lengths[names[i]] or false
+    place = place - (lengths[i] or 1)
+    whole[i] = lengths[i] and takes_integers(found.shape.takes[place + 1])
+  end
   local blank
-  if found.shape.count > 8 and found.shape.count <= 200 then
+  if found.shape.count > 2 and found.shape.count <= 200 then
     blank = {}
     for i = 1, found.shape.count do blank[i] = false end
   end
-  known[LEAF] = { shape = found.shape, names = names, lengths = lengths, blank = blank }
+  known[LEAF] = { shape = found.shape, names = names, lengths = lengths, whole = whole, blank = blank }
 end
 
 local function conditions_of(where, ...)
@@ -175,14 +184,14 @@ end
 
 --- Rows for which all of it holds. Takes any number of tables and conditions.
 function methods.filter(q, ...)
-  local keys = ...
-  local is_table = type(keys) == "table" and getmetatable(keys) == nil and select("#", ...) == 1
+  local keys, count = ..., select("#", ...)
+  local is_table = count == 1 and type(keys) == "table" and getmetatable(keys) == nil
   refuse_limited(q, "filter")
   if is_table then
     local found = known_filter(q, keys)
     if found then return found end
   end
-  if is_table and next(keys) == nil or select("#", ...) == 0 then return q end
+  if is_table and next(keys) == nil or count == 0 then return q end
   local found = add(q, conditions_of("filter", ...), false)
   if is_table and not q.shape.context.windowed then remember_filter(q, keys, found) end
   return found

@@ -52,9 +52,15 @@ end
 -- Orders by names only are known by those: orders[name][name]...[LEAF].
 local function known_order(q, count, ...)
   local orders = q.shape.orders
+  if count == 1 or count == 2 then -- nearly all: without a call for each
+    local first, second = ...
+    orders = first ~= nil and orders[first]
+    if orders and count == 2 then orders = second ~= nil and orders[second] end
+    return orders and orders[LEAF]
+  end
   for i = 1, count do
     local item = select(i, ...)
-    orders = type(item) == "string" and orders[item]
+    orders = item ~= nil and orders[item]
     if not orders then return nil end
   end
   return orders[LEAF]
