@@ -4,6 +4,7 @@
 ** scale and rounding: decimal.h.
 **   mp_decimal(x)                            the canonical text of x
 **   mp_decimal_cast(x, scale)                rounded half away from zero
+**   mp_decimal_cast(x, scale, precision)     and of no more digits than these, or "decimal overflow"
 **   mp_decimal_add sub mul div idiv mod(a, b)
 **   mp_decimal_neg(x) mp_decimal_abs(x)
 **   mp_decimal_cmp(a, b)                     -1, 0, 1
@@ -97,14 +98,27 @@ static void canonical(sqlite3_context *ctx, int n, sqlite3_value **args)
     answer(ctx, MP_OK, &a);
 }
 
+/* Digits before the point, without the zero that stands for none. */
+static int whole_digits(const mp_value *value)
+{
+  char text[MP_DECIMAL_TEXT_MAX];
+  text[mp_decimal_write(value, text)] = '\0';
+  return (int)strspn(text + strspn(text, "-0"), "0123456789");
+}
+
 static void cast(sqlite3_context *ctx, int n, sqlite3_value **args)
 {
   char text[MP_DECIMAL_TEXT_MAX];
   mp_value a;
-  if (any_null(n, args))
+  if (any_null(n, args)) {
     sqlite3_result_null(ctx);
-  else if (read_argument(ctx, args[0], &a, text))
-    answer(ctx, mp_decimal_quantize(&a, sqlite3_value_int(args[1]), &a, text), &a);
+  } else if (read_argument(ctx, args[0], &a, text)) {
+    int scale = sqlite3_value_int(args[1]);
+    mp_status st = mp_decimal_quantize(&a, scale, &a, text);
+    if (st == MP_OK && n == 3 && whole_digits(&a) > sqlite3_value_int(args[2]) - scale)
+      st = MP_E_OUT_OF_RANGE;
+    answer(ctx, st, &a);
+  }
 }
 
 /* mp_decimal_neg, and mp_decimal_abs, which has user data. */
@@ -210,6 +224,7 @@ int mp_sqlite_add_decimals(sqlite3 *db)
   } functions[] = {
       {"mp_decimal", 1, NULL, canonical},
       {"mp_decimal_cast", 2, NULL, cast},
+      {"mp_decimal_cast", 3, NULL, cast},
       {"mp_decimal_add", 2, &operations[0], calculate},
       {"mp_decimal_sub", 2, &operations[1], calculate},
       {"mp_decimal_mul", 2, &operations[2], calculate},

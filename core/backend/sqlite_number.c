@@ -1,5 +1,6 @@
 /* sqlite_number.c - numbers for SQL as the other databases have them. NULL in, NULL out.
 **   mp_integer(x) mp_real(x)              of a text that is one, else "not a number"; "integer overflow"
+**   mp_fit(x, bits)                       x; "integer overflow" if it has more
 **   mp_sqrt(x) mp_exp(x) mp_ln(x) mp_power(x, y)    "out of domain" where there is no answer
 **   mp_var_pop(x) mp_var_samp(x) mp_stddev_pop(x) mp_stddev_samp(x)  aggregates and window functions
 ** The messages' meaning is in sqlite_error.c. */
@@ -54,6 +55,18 @@ static void integer(sqlite3_context *ctx, int n, sqlite3_value **args)
     sqlite3_result_error(ctx, "integer overflow", -1);
   else
     sqlite3_result_int64(ctx, i);
+}
+
+/* A whole number on its way into a column of so many bits, which SQLite itself does not know. */
+static void fit(sqlite3_context *ctx, int n, sqlite3_value **args)
+{
+  int64_t most = ((int64_t)1 << (sqlite3_value_int(args[1]) - 1)) - 1;
+  (void)n;
+  if (sqlite3_value_type(args[0]) == SQLITE_INTEGER &&
+      (sqlite3_value_int64(args[0]) > most || sqlite3_value_int64(args[0]) < -most - 1))
+    sqlite3_result_error(ctx, "integer overflow", -1);
+  else
+    sqlite3_result_value(ctx, args[0]);
 }
 
 static void real(sqlite3_context *ctx, int n, sqlite3_value **args)
@@ -175,6 +188,8 @@ int mp_sqlite_add_numbers(sqlite3 *db)
   static spread kinds[] = {VAR_POP, VAR_SAMP, STDDEV_POP, STDDEV_SAMP};
   int code =
       sqlite3_create_function_v2(db, "mp_integer", 1, FLAGS, NULL, integer, NULL, NULL, NULL);
+  if (code == SQLITE_OK)
+    code = sqlite3_create_function_v2(db, "mp_fit", 2, FLAGS, NULL, fit, NULL, NULL, NULL);
   if (code == SQLITE_OK)
     code = sqlite3_create_function_v2(db, "mp_real", 1, FLAGS, NULL, real, NULL, NULL, NULL);
   for (int i = 0; code == SQLITE_OK && i < 4; i++)

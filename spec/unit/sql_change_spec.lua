@@ -24,8 +24,8 @@ describe("an update with values of other rows", function()
         .. [[WHERE `book_2`.`id` = `book`.`id`), `pages` = (SELECT `book_3`.`pages` + `author_2`.`age` FROM `book` AS `book_3` ]]
         .. [[JOIN `author` AS `author_2` ON `author_2`.`id` = `book_3`.`author_id` WHERE `book_3`.`id` = `book`.`id`) WHERE `book`.`pages` = ?]],
       sqlite = [[UPDATE "book" SET "title" = (SELECT "author"."name" FROM "book" AS "book_2" JOIN "author" ON "author"."id" = "book_2"."author_id" ]]
-        .. [[WHERE "book_2"."id" = "book"."id"), "pages" = (SELECT mp_add("book_3"."pages", "author_2"."age") FROM "book" AS "book_3" ]]
-        .. [[JOIN "author" AS "author_2" ON "author_2"."id" = "book_3"."author_id" WHERE "book_3"."id" = "book"."id") FROM (SELECT 1) ]]
+        .. [[WHERE "book_2"."id" = "book"."id"), "pages" = mp_fit((SELECT mp_add("book_3"."pages", "author_2"."age") FROM "book" AS "book_3" ]]
+        .. [[JOIN "author" AS "author_2" ON "author_2"."id" = "book_3"."author_id" WHERE "book_3"."id" = "book"."id"), 32) FROM (SELECT 1) ]]
         .. [[WHERE "book"."pages" = ?1]],
       params = { 1 },
     })
@@ -33,7 +33,7 @@ describe("an update with values of other rows", function()
 
   it("counts, and takes annotations for what they say", function()
     sql.assert_update(Author:filter { name = "x" }:annotate { n = fn.count("books") }, { age = F.n * 2 }, {
-      sqlite = [[UPDATE "author" SET "age" = mp_mul((SELECT count("book"."id") FROM "book" WHERE "book"."author_id" = "author"."id"), ?1) ]]
+      sqlite = [[UPDATE "author" SET "age" = mp_fit(mp_mul((SELECT count("book"."id") FROM "book" WHERE "book"."author_id" = "author"."id"), ?1), 32) ]]
         .. [[FROM (SELECT 1) WHERE "author"."name" = ?2]],
       params = { 2, "x" },
     })
@@ -41,7 +41,7 @@ describe("an update with values of other rows", function()
 
   it("leaves a plain one as it is", function()
     sql.assert_update(Author:filter { name = "x" }, { age = F.age + 1 }, {
-      sqlite = [[UPDATE "author" SET "age" = mp_add("age", ?1) WHERE "name" = ?2]],
+      sqlite = [[UPDATE "author" SET "age" = mp_fit(mp_add("age", ?1), 32) WHERE "name" = ?2]],
     })
   end)
 end)

@@ -297,7 +297,7 @@ describe("update", function()
     sql.assert_update(Author:filter { id = 7 }, { balance = tree.F.balance - "5.00", name = "new", age = core.null }, {
       postgres = [[UPDATE "author" SET "name" = $1, "age" = NULL, "balance" = "balance" - $2 WHERE "id" = $3]],
       mariadb = [[UPDATE `author` SET `name` = ?, `age` = NULL, `balance` = `balance` - ? WHERE `id` = ?]],
-      sqlite = [[UPDATE "author" SET "name" = ?1, "age" = NULL, "balance" = mp_decimal_cast(mp_decimal_sub("balance", ?2), 2) WHERE "id" = ?3]],
+      sqlite = [[UPDATE "author" SET "name" = ?1, "age" = NULL, "balance" = mp_decimal_cast(mp_decimal_sub("balance", ?2), 2, 12) WHERE "id" = ?3]],
       params = { "new", "5.00", 7 },
     })
   end)

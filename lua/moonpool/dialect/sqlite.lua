@@ -253,10 +253,15 @@ return common.dialect {
     return kind == "decimal" and "CAST(" .. column .. " AS REAL)" or column
   end,
 
-  --- A calculated value on its way into a decimal column: canonical, with the column's scale.
+  --- A calculated value on its way into a column that has an end: canonical, with the column's scale.
   assigned = function(w, field, node)
-    if field.kind_name == "decimal" then
-      w:say("mp_decimal_cast("):write(node):say((", %d)"):format(field.scale))
+    local bits = field.definition and field.definition.bits
+    if node.op == "null" then
+      w:write(node)
+    elseif field.kind_name == "decimal" then
+      w:say("mp_decimal_cast("):write(node):say((", %d, %d)"):format(field.scale, field.precision))
+    elseif bits and bits < 64 then
+      w:say("mp_fit("):write(node):say((", %d)"):format(bits))
     else
       w:write(node)
     end
