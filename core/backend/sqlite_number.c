@@ -60,7 +60,8 @@ static void integer(sqlite3_context *ctx, int n, sqlite3_value **args)
 /* A whole number on its way into a column of so many bits, which SQLite itself does not know. */
 static void fit(sqlite3_context *ctx, int n, sqlite3_value **args)
 {
-  int64_t most = ((int64_t)1 << (sqlite3_value_int(args[1]) - 1)) - 1;
+  int bits = sqlite3_value_int(args[1]);
+  int64_t most = bits > 0 && bits < 64 ? ((int64_t)1 << (bits - 1)) - 1 : INT64_MAX;
   (void)n;
   if (sqlite3_value_type(args[0]) == SQLITE_INTEGER &&
       (sqlite3_value_int64(args[0]) > most || sqlite3_value_int64(args[0]) < -most - 1))
