@@ -177,7 +177,24 @@ local function related_table(self, one)
   return list
 end
 
---- A plain table of what is loaded.
+-- A value of JSON or an array by itself: what is done to the copy is no change of the object.
+local function copied(value, copies)
+  if type(value) ~= "table" then
+    return value
+  end
+  copies = copies or {}
+  local copy = copies[value]
+  if copy == nil then
+    copy = setmetatable({}, getmetatable(value))
+    copies[value] = copy
+    for key, item in next, value do
+      copy[key] = copied(item, copies)
+    end
+  end
+  return copy
+end
+
+--- A plain table of what is loaded, which the caller may change.
 ---@param options {exclude: string[]?, only: string[]?, with: string[]?}? with: relations, of which what is loaded
 --- is given, to many as arrays; "books__tags" goes on
 ---@return table
@@ -194,7 +211,7 @@ function methods:to_table(options)
   local plain = {}
   for _, name in ipairs(meta.plan.names) do
     if not exclude[name] and (only == nil or only[name]) then
-      plain[name] = rawget(self, name)
+      plain[name] = copied(rawget(self, name))
     end
   end
   for _, one in ipairs(with_of(class, options.with or {})) do
