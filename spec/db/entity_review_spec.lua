@@ -162,3 +162,25 @@ databases.each("to_table", function(open)
     assert.same({ 1, 2 }, { ada.marks[1], ada.marks[2], ada.marks[3] })
   end)
 end)
+
+databases.each("an order by pk", function(open)
+  it("is one by each column of the key", function()
+    local db = open()
+    local Order = mp.entity("Order", { shop = f.string{ max = 5 }, number = f.integer(), x = f.integer{ default = 0 } },
+      { database = db, primary_key = { "shop", "number" } })
+    db:create_all()
+    Order:bulk_create{ { shop = "b", number = 1 }, { shop = "a", number = 2 }, { shop = "a", number = 1 }, { shop = "c", number = 1, x = -1 } }
+    local function keys(q)
+      local list = {}
+      for place, one in ipairs(q:all()) do list[place] = one.shop .. one.number end
+      return table.concat(list, " ")
+    end
+    assert.equal("a1 a2 b1 c1", keys(Order:order_by("pk")))
+    assert.equal("c1 b1 a2 a1", keys(Order:order_by("-pk")))
+    assert.equal("c1 b1 a2 a1", keys(Order:order_by("pk"):reverse()))
+    assert.equal("c1 a1 a2 b1", keys(Order:order_by("x", "pk")))
+    assert.equal("a1 a2 b1 c1", keys(Order:order_by("pk")))
+    local first = Order:order_by("pk"):after(nil, 3)
+    assert.equal("c1", keys(Order:order_by("pk"):filter{ pk = Order:order_by("pk"):after(first.next, 3).items[1] }))
+  end)
+end)

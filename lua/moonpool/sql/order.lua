@@ -35,6 +35,25 @@ local function order_item(q, item)
     vocabulary.quoted(item)))
 end
 
+-- With "pk" as the columns that it is of, where the key has several.
+local function spread(q, items, count)
+  if not q.model.key[2] then return items, count end
+  local list, n = {}, 0
+  for i = 1, count do
+    local item = items[i]
+    if item == "pk" or item == "-pk" then
+      for _, field in ipairs(q.model.key) do
+        n = n + 1
+        list[n] = (item == "-pk" and "-" or "") .. field.attribute
+      end
+    else
+      n = n + 1
+      list[n] = item
+    end
+  end
+  return list, n
+end
+
 local function ordered(q, items, count)
   local walk, trees = step.walk(q), {}
   for i = 1, count do
@@ -82,7 +101,7 @@ function methods.order_by(q, ...)
   local known = known_order(q, count, ...)
   if known then return derived(q, known, q.slots) end
   local items = { ... }
-  local found = ordered(q, items, count)
+  local found = ordered(q, spread(q, items, count))
   remember_order(q, items, found)
   return found
 end
