@@ -165,7 +165,8 @@ end
 function inserting.create(class, values, database, other)
   local self = {}
   state.write_next(self)
-  local params, n, omitted = validation.read(class, values, self, {}, 0)
+  local room = { nil, nil, nil, nil, nil, nil, nil, nil } -- growing value by value costs more
+  local params, n, omitted = validation.read(class, values, self, room, 0)
   if params == nil then
     return inserting.insert(building.build(class, values, false), class, database, other)
   end
