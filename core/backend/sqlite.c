@@ -160,14 +160,22 @@ static void release(session *s, mp_sqlite_job *job)
   move(s, job, MP_SQLITE_FREE);
 }
 
+/* How its latest turn left the session. Once: a stream that has stood since then knows nothing of what
+** others have begun and ended meanwhile. */
+static void note_state(session *s, mp_sqlite_job *job)
+{
+  if (job->noted_n == job->turn_n)
+    return;
+  job->noted_n = job->turn_n;
+  s->tx = job->tx;
+  s->tainted = job->tainted;
+}
+
 static void finish(session *s, mp_sqlite_job *job)
 {
   mp_request *req = job->req;
   bool failed = job->error.kind != MP_OK, ran = job->turn_n > 0;
-  if (ran) {
-    s->tx = job->tx;
-    s->tainted = job->tainted;
-  }
+  note_state(s, job);
   mp_result_free(mp_request_take_result(req));
   req->error = MP_ERROR_NONE;
   req->affected = req->last_id = 0;
@@ -204,8 +212,7 @@ static bool answer(session *s)
       else
         finish(s, job);
     } else {
-      s->tx = job->tx;
-      s->tainted = job->tainted;
+      note_state(s, job);
       move(s, job, MP_SQLITE_STANDING);
       req->result = next_result(job);
       req->on_chunk(req);

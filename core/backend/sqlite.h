@@ -66,6 +66,7 @@ typedef struct mp_sqlite_job {
   mp_request *req;
   bool lost;        /* the session was closed under it; of the loop's thread alone */
   int turn_n;       /* turns it has had; of the loop's thread alone */
+  int noted_n;      /* how many of them the session has taken note of */
   atomic_bool stop; /* the only field that is written while another thread has the job */
 
   mp_sqlite_turn turn;
