@@ -64,7 +64,7 @@ function connection.open(database)
   local self = connection.wrap(database, lease)
   self.watch = setmetatable({ database = database, lease = lease }, Watch)
   holding.watch(task, self.watch)
-  self.guard = holding.on_collected(function()
+  self.guard = runtime.on_collected(function()
     holding.release(database, lease)
   end)
   return self

@@ -240,16 +240,6 @@ function holding.release(database, lease)
   lease:release()
 end
 
---- Something that calls fn when the program has lost what it is kept in.
-function holding.on_collected(fn)
-  if newproxy then -- luacheck: ignore (LuaJIT)
-    local guard = newproxy(true) -- luacheck: ignore
-    getmetatable(guard).__gc = fn
-    return guard
-  end
-  return setmetatable({}, { __gc = fn })
-end
-
 --- What the calling task has of a database: its transaction's frame, the streams it reads.
 ---@return table|nil
 function holding.of(database, task)

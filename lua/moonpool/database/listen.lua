@@ -246,7 +246,7 @@ function listen.open(database, channel, options)
   self.since = core.now()
   database.listeners = database.listeners or setmetatable({}, { __mode = "k" })
   database.listeners[self] = true
-  self.guard = holding.on_collected(function() -- its loop was left without an end (LuaJIT)
+  self.guard = runtime.on_collected(function() -- its loop was left without an end (LuaJIT)
     give_back(parts, true)
   end)
   return self

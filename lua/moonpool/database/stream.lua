@@ -90,7 +90,7 @@ function stream.open(database, lease, sql, access, params, n, options, decode, a
     rows = {}, at = 0, count = 0,
     record = database.observers and event.start(database, sql, n) or nil,
     -- its loop was left without an end: the only way out on LuaJIT, whose loops do not close
-    guard = holding.on_collected(function()
+    guard = runtime.on_collected(function()
       give_back(parts, true)
     end),
   }, Stream)

@@ -30,7 +30,7 @@ runtime.await = await.await
 runtime.await_cleanup = await.await_cleanup
 
 --- Raise `cancelled` if the next wait would: before clean-up waits for what the program asked for.
-runtime.check_cancelled = scope.check_cancelled
+runtime.check_cancelled, runtime.on_collected = scope.check_cancelled, scope.on_collected
 
 --- The context that runs: a task, or the main context outside any task. Never nil; both have the same fields, of which
 --- `locals` (a table, not inherited), `branch_of` (the task that waits for it in gather or map) and `number` are for all.

@@ -13,6 +13,17 @@ local unpack = table.unpack or unpack
 
 local scope = {}
 
+--- Something that calls fn when the program has lost what it is kept in.
+local function on_collected(fn)
+  if newproxy then -- luacheck: ignore (LuaJIT)
+    local proxy = newproxy(true) -- luacheck: ignore
+    getmetatable(proxy).__gc = fn
+    return proxy
+  end
+  return setmetatable({}, { __gc = fn })
+end
+scope.on_collected = on_collected
+
 -- Look outwards from the innermost block: a shield hides what is cancelled around it.
 local function is_stopped(context)
   local block = context.scope
@@ -59,6 +70,34 @@ local function leave(block)
   refresh(context)
 end
 
+-- Weak, so that a block in a generator that its consumer has lost is collected.
+local by_timer = setmetatable({}, { __mode = "v" })
+
+local function forget_timer(id)
+  scheduler.unwatch(id)
+  core.forget(id)
+end
+
+-- A generator may be lost while it is suspended: then its deadlines go with it.
+local function guard(block)
+  local timer = { id = block.timer }
+  block.guarded = timer
+  block.guard = on_collected(function()
+    if timer.id then
+      forget_timer(timer.id)
+    end
+  end)
+end
+
+local function end_timer(block)
+  local id = block.timer
+  block.timer = nil
+  if block.guarded then
+    block.guarded.id = nil
+  end
+  return id
+end
+
 --- A generator yields to its consumer: the blocks that it is inside of do not run until it is resumed. outer: the innermost
 --- block when it was resumed.
 ---@return table? blocks  for scope.resume
@@ -73,6 +112,13 @@ function scope.suspend(context, outer)
   end
   if block == nil then
     return nil
+  end
+  local inside = innermost
+  while inside ~= outer do
+    if inside.timer and not inside.guard then
+      guard(inside)
+    end
+    inside = inside.outer
   end
   context.scope, block.outer = outer, nil
   refresh(context)
@@ -140,18 +186,22 @@ local function check_function(name, fn)
 end
 scope.check_function = check_function
 
-local function expire(watcher)
-  local block = watcher.block
-  core.take(block.timer)
-  block.timer = nil
+local expires = {}
+
+function expires.fire(_, id)
+  core.take(id)
+  local block = by_timer[id]
+  if block == nil then
+    return -- nobody is inside of it any more
+  end
+  end_timer(block)
   block.cancelled = true
   refresh(block.context)
 end
 
 local function end_timeout(block, seconds, ok, ...)
   if block.timer then
-    scheduler.unwatch(block.timer)
-    core.forget(block.timer)
+    forget_timer(end_timer(block))
   end
   leave(block)
   if block.told then
@@ -175,7 +225,8 @@ function scope.timeout(seconds, fn, ...)
   local block = { cancelled = seconds == 0 }
   if seconds > 0 and seconds < math.huge then
     block.timer = core.timer(seconds)
-    scheduler.watch(block.timer, { fire = expire, block = block })
+    by_timer[block.timer] = block
+    scheduler.watch(block.timer, expires)
   end
   return end_timeout(enter(block), seconds, pcall(fn, ...))
 end
