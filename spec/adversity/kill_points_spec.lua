@@ -13,6 +13,7 @@ local scheduler = require "moonpool.runtime.scheduler"
 local scope = require "moonpool.runtime.scope"
 local task_module = require "moonpool.runtime.task"
 
+scenarios.load()
 local long, under = os.getenv "MOONPOOL_LONG" == "points", os.getenv "MOONPOOL_UNDER"
 local ROOM = 3 -- connections
 local PART = long and 1 or under and 90 or 12 -- one place of so many is tried
