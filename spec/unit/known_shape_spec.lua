@@ -38,7 +38,7 @@ describe("a list of a length that was asked for before", function()
 
   it("has no holes, no other keys and no tables in it", function()
     expect_ids({ 1, 2, 3 }, { 1, 2, 3 })
-    refused("without holes", ids, { 1, nil, 3 })
+    refused("takes an array", ids, { 1, nil, 3 })
     refused("this one has the key", ids, { 1, 2, 3, more = 4 })
     refused("card", ids, { 1, {}, 3 })
     refused("card", ids, { 1, "x", 3 })
