@@ -344,7 +344,7 @@ databases.each("a scenario that is killed where it waits", function(open, databa
 
   if not database.pooler then
     it("is found out when connections are not given back", function()
-      w = world(open, database, 0.1)
+      w = world(open, database, under and 3 or 0.1) -- its own first connection must fit in
       w.impatient = true
       local release = holding.release
       local one

@@ -25,7 +25,8 @@ databases.each("who holds a connection", function(open, database)
     if database.dialect == "sqlite" then
       return -- its writers wait for the file, its readers seldom
     end
-    local db = open{ pool = { max = 1, timeout = 0.3 } }
+    -- long enough for the holder's own dial, also where that is slow
+    local db = open{ pool = { max = 1, timeout = os.getenv "MOONPOOL_UNDER" and 5 or 0.3 } }
     local held = false
     local holder = mp.spawn(function()
       db:atomic(function()
