@@ -6,7 +6,7 @@
 local common = require "moonpool.dialect.common"
 local errors = require "moonpool.errors"
 local expression = require "moonpool.dialect.mariadb_expression"
-local pattern = require "moonpool.dialect.pattern"
+local texts = require "moonpool.dialect.text"
 
 local visit, calls = {}, {}
 
@@ -113,19 +113,14 @@ local function folded(w, node, change)
   return w:say(")")
 end
 
-local function plain(w, node, change)
-  if node.op == "slot" then return w:slot(node, change) end
-  return w:operand(node)
-end
-
 local function ignoring_case(text) return "(?i)" .. text end
 
 function visit.text_match(w, node)
-  local how, write = node.how, node.fold and folded or plain
+  local how, write = node.how, node.fold and folded or texts.plain
   if how == "regex" then
     w:operand(node.operand):say(" REGEXP ")
     if node.fold and node.text.op ~= "slot" then return w:say("concat('(?i)', "):write(node.text):say(")") end
-    plain(w, node.text, node.fold and ignoring_case or nil)
+    texts.plain(w, node.text, node.fold and ignoring_case or nil)
     return
   end
   if node.text.op ~= "slot" then
@@ -133,15 +128,7 @@ function visit.text_match(w, node)
     local function part() return write(w, node.text) end
     if write_found(w, how, text, part) then return end
   end
-  write(w, node.operand)
-  if how == "equals" then
-    w:say(" = ")
-    write(w, node.text)
-  else
-    w:say(" LIKE ")
-    write(w, node.text, pattern.for_like[how])
-    w:say(" ESCAPE '!'")
-  end
+  texts.match(w, node, write)
 end
 
 calls.length = "char_length"

@@ -3,6 +3,7 @@
 
 local errors = require "moonpool.errors"
 local json_path = require "moonpool.dialect.json_path"
+local texts = require "moonpool.dialect.text"
 local vocabulary = require "moonpool.vocabulary"
 
 local TEXT = " COLLATE utf8mb4_nopad_bin"
@@ -311,12 +312,8 @@ return function(visit, calls, fail)
   -- What a text is matched with where that is no literal, which could have its wildcards escaped.
   local found = {
     contains = function(w, text, part) w:say("locate("); part(w):say(", "); text(w):say(") > 0") end,
-    starts = function(w, text, part)
-      w:say("left("); text(w):say(", char_length("); part(w):say(")) = "); part(w)
-    end,
-    ends = function(w, text, part)
-      w:say("right("); text(w):say(", char_length("); part(w):say(")) = "); part(w)
-    end,
+    starts = texts.found.starts,
+    ends = texts.found.ends,
   }
 
   --- Writes how one text is found in another; text and part write themselves. False: a pattern is needed.

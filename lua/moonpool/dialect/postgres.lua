@@ -3,7 +3,7 @@
 
 local common = require "moonpool.dialect.common"
 local expression = require "moonpool.dialect.postgres_expression"
-local pattern = require "moonpool.dialect.pattern"
+local texts = require "moonpool.dialect.text"
 
 local visit, calls, dialect = {}, {}, nil
 local quote = common.quoter '"'
@@ -164,13 +164,8 @@ local function folded(w, node, change)
   return w:say(UNICODE .. ")")
 end
 
-local function plain(w, node, change)
-  if node.op == "slot" then return w:slot(node, change) end
-  return w:operand(node)
-end
-
 function visit.text_match(w, node)
-  local how, write = node.how, node.fold and folded or plain
+  local how, write = node.how, node.fold and folded or texts.plain
   local function text() return write(w, node.operand) end
   local function part() return write(w, node.text) end
   if node.text.op ~= "slot" and write_found(w, how, text, part) then return end
@@ -178,15 +173,7 @@ function visit.text_match(w, node)
     w:operand(node.operand):say(UNICODE .. (node.fold and " ~* " or " ~ ")):operand(node.text)
     return
   end
-  write(w, node.operand)
-  if how == "equals" then
-    w:say(" = ")
-    write(w, node.text)
-  else
-    w:say(" LIKE ")
-    write(w, node.text, pattern.for_like[how])
-    w:say(" ESCAPE '!'")
-  end
+  texts.match(w, node, write)
 end
 
 calls.length = "char_length"

@@ -1,6 +1,8 @@
 -- PostgreSQL's spelling of casts, JSON, arrays, dates and functions. Given the parts of the dialect to fill: visit, calls, and
 -- how a parameter says its type.
 
+local texts = require "moonpool.dialect.text"
+
 local TEXT = ' COLLATE "C"'
 
 ---@param visit table   by op of a node
@@ -249,12 +251,8 @@ return function(visit, calls, alone)
     contains = function(w, text, part)
       w:say("strpos("); text(w):say(", "); part(w):say(") > 0")
     end,
-    starts = function(w, text, part)
-      w:say("left("); text(w):say(", char_length("); part(w):say(")) = "); part(w)
-    end,
-    ends = function(w, text, part)
-      w:say("right("); text(w):say(", char_length("); part(w):say(")) = "); part(w)
-    end,
+    starts = texts.found.starts,
+    ends = texts.found.ends,
   }
 
   --- Writes how one text is found in another; text and part write themselves. False: a pattern is needed.

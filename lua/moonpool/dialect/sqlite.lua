@@ -6,6 +6,7 @@ local common = require "moonpool.dialect.common"
 local errors = require "moonpool.errors"
 local expression = require "moonpool.dialect.sqlite_expression"
 local pattern = require "moonpool.dialect.pattern"
+local texts = require "moonpool.dialect.text"
 
 local visit, calls = {}, {}
 
@@ -78,12 +79,12 @@ function visit.arithmetic(w, node)
   end
 end
 
--- The smallest integer has no positive counterpart: subtracting says so, a minus sign would not.
 -- The keys of a list are rows of a table to it.
 function visit.among_keys(w, node)
   w:write(node.operand):say(" IN (VALUES "):keys(node.operand, node.items):say(")")
 end
 
+-- The smallest integer has no positive counterpart: subtracting says so, a minus sign would not.
 function visit.negate(w, node)
   if node.kind == "decimal" then return call(w, "mp_decimal_neg", node.operand) end
   if node.kind == "int" then return w:say("mp_sub(0, "):write(node.operand):say(")") end
@@ -130,13 +131,8 @@ local function folded(w, node, change)
   return w:say(")")
 end
 
-local function plain(w, node, change)
-  if node.op == "slot" then return w:slot(node, change) end
-  return w:operand(node)
-end
-
 function visit.text_match(w, node)
-  local how, write = node.how, node.fold and folded or plain
+  local how, write = node.how, node.fold and folded or texts.plain
   if node.text.op ~= "slot" then
     local function text() return write(w, node.operand) end
     local function part() return write(w, node.text) end
