@@ -4,7 +4,9 @@
 local mp = require "moonpool"
 local databases = require "spec.support.databases"
 local servers = require "spec.support.servers"
+local waiting = require "spec.support.waiting"
 local raises = databases.raises
+local until_equal = waiting.until_equal
 
 -- The servers' own words, with the database's name for `?`. many: rows from 1 on, as x.
 local kinds = {
@@ -41,18 +43,6 @@ databases.each("a pool whose sessions the server ends", function(open_database, 
   after_each(function()
     admin:close{ drain = 0 }
   end)
-
-  local function until_equal(expected, ask)
-    local found
-    for _ = 1, 5000 do
-      found = ask()
-      if found == expected then
-        return
-      end
-      mp.sleep(0.001)
-    end
-    assert.equal(expected, found)
-  end
 
   local function sessions(more)
     return admin:fetch_all("select " .. kind.id .. " as id " .. kind.ours .. (more or ""), name)
@@ -91,26 +81,10 @@ databases.each("a pool whose sessions the server ends", function(open_database, 
     until_equal(1, function() return #sessions(kind.running) end)
   end
 
-  local function fill(n)
-    local conns = {}
-    for i = 1, n do
-      conns[i] = db:connect()
-    end
-    for _, conn in ipairs(conns) do
-      conn:close()
-    end
-    until_equal(n, function() return db:pool_stats().idle end)
-  end
-
-  local function stats()
-    local all = db:pool_stats()
-    return { size = all.size, idle = all.idle, busy = all.busy, waiting = all.waiting, control = all.control }
-  end
-
   it("replaces those that were idle, and nobody notices", function()
     open{ pool = { min = 0, max = 3 }, retry = { attempts = 1 } }
     for round = 1, 10 do
-      fill(3)
+      databases.fill(db, 3)
       assert.equal(3, terminate())
       until_equal(0, function() return db:pool_stats().size end)
       local asks = {}
@@ -124,7 +98,7 @@ databases.each("a pool whose sessions the server ends", function(open_database, 
   it("uses none of them again although the next statement comes at the same moment", function()
     open{ pool = { max = 3 } }
     for _ = 1, 20 do
-      fill(3)
+      databases.fill(db, 3)
       send_end(sessions())
       for try = 1, 10 do
         local ok, err = pcall(db.fetch_val, db, "select 1")
@@ -145,7 +119,7 @@ databases.each("a pool whose sessions the server ends", function(open_database, 
       assert.equal(kind.ended or err.sqlstate, err.sqlstate)
       assert.is_true(err.sent)
       assert.equal(7, next_one:wait())
-      assert.same({ size = 1, idle = 1, busy = 0, waiting = 0, control = 0 }, stats())
+      assert.same({ size = 1, idle = 1, busy = 0, waiting = 0, control = 0 }, databases.stats(db))
     end
   end)
 

@@ -7,6 +7,7 @@ local databases = require "spec.support.databases"
 local line = require "spec.support.line"
 local servers = require "spec.support.servers"
 local raises = databases.raises
+local until_true = require("spec.support.waiting").until_true
 
 if not servers.verified.mariadb then
   return -- there is no server of ours
@@ -19,14 +20,6 @@ local urls = {
   ["with TLS"] = servers.verified.mariadb,
   ["without TLS"] = (servers.verified.mariadb:gsub("%?.*", "?tls.mode=off")),
 }
-
-local function wait_until(check)
-  mp.timeout(30, function()
-    while not check() do
-      mp.sleep(0.001)
-    end
-  end)
-end
 
 -- Turns of the loop, as another task has them.
 local function take_turns()
@@ -59,18 +52,6 @@ for how, url in pairs(urls) do
       db, way = nil, nil
     end)
 
-    -- As many connections as there may be, all of them idle.
-    local function fill()
-      local conns = {}
-      for i = 1, CONNECTIONS do
-        conns[i] = db:connect()
-      end
-      for _, conn in ipairs(conns) do
-        conn:close()
-      end
-      wait_until(function() return db:pool_stats().idle == CONNECTIONS end)
-    end
-
     local function start(n, ask)
       local tasks = {}
       for i = 1, n do
@@ -91,12 +72,12 @@ for how, url in pairs(urls) do
 
     it("that takes 10 ms carries ten statements at a time", function()
       open(10)
-      fill()
+      databases.fill(db, CONNECTIONS)
       assert.equal(how == "with TLS", db:fetch_val(
         "select variable_value from information_schema.session_status where variable_name = 'Ssl_cipher'") ~= "")
       way:hold()
       local tasks = start(CONNECTIONS, echo)
-      wait_until(function() return way:counts().waiting == CONNECTIONS end)
+      until_true(function() return way:counts().waiting == CONNECTIONS end)
       take_turns() -- and all of them stand still
       assert.equal(CONNECTIONS, way:counts().waiting)
       way:flow()
@@ -111,7 +92,7 @@ for how, url in pairs(urls) do
       open(0)
       way:hold()
       local task = mp.spawn(echo, 1)
-      wait_until(function() return way:counts().connections == 1 end)
+      until_true(function() return way:counts().connections == 1 end)
       take_turns()
       assert.equal("waiting", task.status)
       way:flow()
@@ -145,7 +126,7 @@ for how, url in pairs(urls) do
         end
         return sum
       end)
-      wait_until(function() return frozen end)
+      until_true(function() return frozen end)
       take_turns()
       assert.equal("waiting", task.status)
       way:thaw()
@@ -167,15 +148,15 @@ for how, url in pairs(urls) do
       take_turns()
       way:flow()
       assert.equal(6, echo(2))
-      wait_until(function() return db:pool_stats().busy == 0 end)
+      until_true(function() return db:pool_stats().busy == 0 end)
     end)
 
     it("that is cut is noticed by all who use it, and by those who come next", function()
       open(0)
-      fill()
+      databases.fill(db, CONNECTIONS)
       local admin <close> = mp.open(servers.mariadb_admin)
       local tasks = start(CONNECTIONS, function() return db:fetch_val("select sleep(100) as cut") end)
-      wait_until(function()
+      until_true(function()
         return admin:fetch_val("select count(*) from information_schema.processlist where command = 'Execute' and info = "
           .. "'select sleep(100) as cut'") == CONNECTIONS
       end)
@@ -185,7 +166,7 @@ for how, url in pairs(urls) do
         assert.is_true(err.sent)
       end
       raises("connect_failed", echo, 1)
-      wait_until(function() return db:pool_stats().size == 0 end)
+      until_true(function() return db:pool_stats().size == 0 end)
       way = nil
     end)
 
@@ -203,7 +184,7 @@ for how, url in pairs(urls) do
         db:execute("insert into line_kept values (7)")
         way:hold()
       end)
-      wait_until(function()
+      until_true(function()
         return task.status == "failed" or direct:fetch_val("select count(*) from line_kept") == 1
       end)
       way:cut()

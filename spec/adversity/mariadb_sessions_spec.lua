@@ -5,7 +5,9 @@
 local mp = require "moonpool"
 local databases = require "spec.support.databases"
 local servers = require "spec.support.servers"
+local waiting = require "spec.support.waiting"
 local raises = databases.raises
+local until_equal = waiting.until_equal
 
 if not databases.mariadb then
   return
@@ -23,31 +25,8 @@ local function name()
   return url:match "/([%w_]+)$"
 end
 
-local function until_equal(expected, ask)
-  local found
-  for _ = 1, 5000 do
-    found = ask()
-    if found == expected then
-      return
-    end
-    mp.sleep(0.001)
-  end
-  assert.equal(expected, found)
-end
-
 local function session_count(more)
   return admin:fetch_val("select count(*) " .. OURS .. (more or ""), name())
-end
-
-local function fill(n)
-  local conns = {}
-  for i = 1, n do
-    conns[i] = db:connect()
-  end
-  for _, conn in ipairs(conns) do
-    conn:close()
-  end
-  until_equal(n, function() return db:pool_stats().idle end)
 end
 
 -- A variable of the server's, for those who connect from now on.
@@ -76,7 +55,7 @@ describe("a pool on MariaDB", function()
     it("replaces those that were idle for longer than the server likes", function()
       with_global("wait_timeout", 1, function()
         open{ pool = { min = 0, max = 2 }, retry = { attempts = 1 } }
-        fill(2)
+        databases.fill(db, 2)
         until_equal(0, function() return db:pool_stats().size end)
         assert.equal(1, db:fetch_val("select 1"))
       end)
@@ -103,7 +82,7 @@ describe("a pool on MariaDB", function()
     end
     local before = inherited()
     open{ pool = { max = 3 } }
-    fill(3)
+    databases.fill(db, 3)
     assert.equal(before, inherited())
   end)
 

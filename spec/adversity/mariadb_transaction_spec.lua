@@ -5,20 +5,13 @@
 local mp = require "moonpool"
 local databases = require "spec.support.databases"
 local raises = databases.raises
+local until_true = require("spec.support.waiting").until_true
 
 if not databases.mariadb then
   return
 end
 
 local db, close
-
-local function wait_until(check)
-  mp.timeout(20, function()
-    while not check() do
-      mp.sleep(0.001)
-    end
-  end)
-end
 
 before_each(function()
   db, close = databases.mariadb.open{ pool = { max = 4 } }
@@ -28,7 +21,7 @@ before_each(function()
 end)
 
 after_each(function()
-  wait_until(function() return db:pool_stats().busy == 0 end)
+  until_true(function() return db:pool_stats().busy == 0 end)
   close()
 end)
 
@@ -62,11 +55,11 @@ local function against_a_heavy_one(victim)
     db:execute("insert into log select concat('heavy', seq) from seq_1_to_200")
     add(2)
     ready = true
-    wait_until(function() return locked end)
+    until_true(function() return locked end)
     add(1)
     db:execute("delete from log where word like 'heavy%'")
   end)
-  wait_until(function() return ready end)
+  until_true(function() return ready end)
   local result = table.pack(pcall(victim, function()
     add(1)
     locked = true

@@ -5,17 +5,10 @@ local databases = require "spec.support.databases"
 local line = require "spec.support.line"
 local servers = require "spec.support.servers"
 local raises = databases.raises
+local until_true = require("spec.support.waiting").until_true
 
 if not servers.verified.postgres then
   return -- there is no server of ours
-end
-
-local function wait_until(check)
-  mp.timeout(30, function()
-    while not check() do
-      mp.sleep(0.001)
-    end
-  end)
 end
 
 describe("a COMMIT whose answer was lost", function()
@@ -23,6 +16,7 @@ describe("a COMMIT whose answer was lost", function()
 
   before_each(function()
     direct = mp.open(servers.postgres)
+    direct:execute "drop table if exists commit_kept" -- of a run that was killed
     direct:execute("create table commit_kept (x integer)")
     way = line.to((servers.verified.postgres:gsub("%?.*", "?tls.mode=off")))
     db = mp.open(way.url, { pool = { timeout = 5 }, retry = { attempts = 1 } })
@@ -43,7 +37,7 @@ describe("a COMMIT whose answer was lost", function()
         way:hold()
       end)
     end)
-    wait_until(function()
+    until_true(function()
       return task.status == "failed" or direct:fetch_val("select count(*) from commit_kept") == 1
     end)
     way:cut()

@@ -4,8 +4,10 @@
 local mp = require "moonpool"
 local databases = require "spec.support.databases"
 local servers = require "spec.support.servers"
+local waiting = require "spec.support.waiting"
 local f = mp.field
 local raises = databases.raises
+local until_equal = waiting.until_equal
 
 if not databases.postgres then
   return
@@ -28,18 +30,6 @@ local function session_count()
   return admin:fetch_val("select count(*) " .. OURS, name())
 end
 
-local function until_equal(expected, ask)
-  local found
-  for _ = 1, 5000 do
-    found = ask()
-    if found == expected then
-      return
-    end
-    mp.sleep(0.001)
-  end
-  assert.equal(expected, found)
-end
-
 -- End sessions of the pool; ended when the server has none of them any more.
 local function terminate(more)
   local pids = admin:fetch_all("select pid " .. OURS .. (more or ""), name())
@@ -53,22 +43,6 @@ local function until_running(sql)
   until_equal(1, function()
     return admin:fetch_val("select count(*) " .. OURS .. " and query = ? and state = 'active'", name(), sql)
   end)
-end
-
-local function fill(n)
-  local conns = {}
-  for i = 1, n do
-    conns[i] = db:connect()
-  end
-  for _, conn in ipairs(conns) do
-    conn:close()
-  end
-  until_equal(n, function() return db:pool_stats().idle end)
-end
-
-local function stats()
-  local all = db:pool_stats()
-  return { size = all.size, idle = all.idle, busy = all.busy, waiting = all.waiting, control = all.control }
 end
 
 describe("a pool on PostgreSQL", function()
@@ -220,15 +194,15 @@ describe("a pool on PostgreSQL", function()
 
     it("opens one connection for that, which counts apart", function()
       open{ pool = { max = 2 } }
-      fill(2)
-      assert.same({ size = 2, idle = 2, busy = 0, waiting = 0, control = 0 }, stats())
+      databases.fill(db, 2)
+      assert.same({ size = 2, idle = 2, busy = 0, waiting = 0, control = 0 }, databases.stats(db))
       assert.equal(2, session_count())
       stop_one()
-      assert.same({ size = 2, idle = 2, busy = 0, waiting = 0, control = 1 }, stats())
+      assert.same({ size = 2, idle = 2, busy = 0, waiting = 0, control = 1 }, databases.stats(db))
       assert.equal(3, session_count())
       local both = mp.spawn(function() return mp.gather(stop_one, stop_one) end)
       both:wait()
-      assert.same({ size = 2, idle = 2, busy = 0, waiting = 0, control = 1 }, stats())
+      assert.same({ size = 2, idle = 2, busy = 0, waiting = 0, control = 1 }, databases.stats(db))
       assert.equal(3, session_count())
       db:close()
       until_equal(0, session_count)
@@ -241,7 +215,7 @@ describe("a pool on PostgreSQL", function()
         terminate(" and query like '%pg_cancel_backend%'")
         until_equal(0, function() return db:pool_stats().control end)
         stop_one()
-        assert.same({ size = 1, idle = 1, busy = 0, waiting = 0, control = 1 }, stats())
+        assert.same({ size = 1, idle = 1, busy = 0, waiting = 0, control = 1 }, databases.stats(db))
       end
     end)
 
@@ -263,7 +237,7 @@ describe("a pool on PostgreSQL", function()
 
     it("is closed at once although it was just opened", function()
       open{ pool = { max = 2 } }
-      fill(1)
+      databases.fill(db, 1)
       local busy = mp.spawn(db.fetch_val, db, "select pg_sleep(100)")
       until_running("select pg_sleep(100)")
       busy:cancel()

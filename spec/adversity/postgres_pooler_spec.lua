@@ -5,6 +5,7 @@
 local mp = require "moonpool"
 local databases = require "spec.support.databases"
 local servers = require "spec.support.servers"
+local waiting = require "spec.support.waiting"
 local f = mp.field
 local raises = databases.raises
 
@@ -52,13 +53,7 @@ describe("behind PgBouncer", function()
   end)
 
   local function until_size(n)
-    for _ = 1, 5000 do
-      if db:pool_stats().size == n then
-        break
-      end
-      mp.sleep(0.001)
-    end
-    assert.equal(n, db:pool_stats().size)
+    waiting.until_equal(n, function() return db:pool_stats().size end)
   end
 
   it("a cancel reaches the server, and its connection is destroyed", function()

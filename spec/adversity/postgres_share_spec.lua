@@ -4,6 +4,7 @@
 local mp = require "moonpool"
 local databases = require "spec.support.databases"
 local servers = require "spec.support.servers"
+local until_equal = require("spec.support.waiting").until_equal
 local f = mp.field
 local raises = databases.raises
 
@@ -88,15 +89,7 @@ local BLOCKED = [[select count(distinct pid) from pg_locks join pg_database on p
   where datname = current_database() and not granted]]
 
 local function until_blocked(n)
-  local found
-  for _ = 1, 2000 do
-    found = locker:fetch_val(BLOCKED)
-    if found >= n then
-      break
-    end
-    mp.sleep(0.001)
-  end
-  assert.equal(n, found)
+  until_equal(n, function() return locker:fetch_val(BLOCKED) end)
 end
 
 -- Enough for anything that is going to be sent.

@@ -24,15 +24,7 @@ databases.each("an object", function(open, database)
     db:create_all()
   end)
 
-  local function statements(fn)
-    local seen = {}
-    local off = db:on("query", function(event)
-      seen[#seen + 1] = event.sql
-    end)
-    fn()
-    off()
-    return seen
-  end
+  local function statements(fn) return databases.statements(db, fn) end
 
   it("has its key and its defaults after create", function()
     local given = { name = "ada" }

@@ -20,9 +20,9 @@ databases.each("save", function(open, database)
 
   local function texts(fn)
     local list = {}
-    local stop = db:on("query", function(event) list[#list + 1] = event.sql:match "^%u+" end)
-    fn()
-    stop()
+    for place, text in ipairs(databases.statements(db, fn)) do
+      list[place] = text:match "^%u+"
+    end
     return list
   end
 

@@ -3,14 +3,7 @@
 local mp = require "moonpool"
 local databases = require "spec.support.databases"
 local raises = databases.raises
-
-local function until_true(condition)
-  mp.timeout(10, function()
-    while not condition() do
-      mp.sleep(0.001)
-    end
-  end)
-end
+local until_true = require("spec.support.waiting").until_true
 
 local function capture_stderr(fn)
   local lines, kept = {}, io.stderr

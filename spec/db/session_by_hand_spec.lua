@@ -26,11 +26,9 @@ databases.each("a session by hand", function(open, database)
 
   local function selects(fn)
     local n = 0
-    local remove = db:on("query", function(record)
-      n = n + (record.sql:match("^SELECT") and 1 or 0)
-    end)
-    fn()
-    remove()
+    for _, text in ipairs(databases.statements(db, fn)) do
+      n = n + (text:match("^SELECT") and 1 or 0)
+    end
     return n
   end
 
@@ -196,12 +194,8 @@ databases.each("a session by hand", function(open, database)
         one.age = one.age + 1
       end)
     end
-    local seen = {}
-    local remove = db:on("query", function(record) seen[#seen + 1] = record.sql end)
-    change(function() end)
-    remove()
     local update
-    for _, sql in ipairs(seen) do
+    for _, sql in ipairs(databases.statements(db, function() change(function() end) end)) do
       update = sql:match("^UPDATE.*") or update
     end
     assert.truthy(update:find("email", 1, true)) -- NULL is compared as well

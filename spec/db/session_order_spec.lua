@@ -15,16 +15,11 @@ databases.each("the order of a session's writes", function(open)
   -- Which tables were written, one word for each statement.
   local function writes(fn)
     local list = {}
-    local remove = db:on("query", function(record)
-      local word, name = record.sql:match("^(%u+)[%a ]-[\"`]([%w_]+)")
+    for _, text in ipairs(databases.statements(db, fn)) do
+      local word, name = text:match("^(%u+)[%a ]-[\"`]([%w_]+)")
       if word == "INSERT" or word == "UPDATE" or word == "DELETE" then
         list[#list + 1] = word:lower() .. " " .. name
       end
-    end)
-    local ok, err = pcall(fn)
-    remove()
-    if not ok then
-      error(err, 0)
     end
     return list
   end

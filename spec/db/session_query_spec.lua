@@ -1,41 +1,18 @@
 -- Sessions and queries: what a query would see is written before it, and what it brings goes into the objects that are known.
 
 local mp = require "moonpool"
+local authors = require "spec.support.authors"
 local databases = require "spec.support.databases"
-local f = mp.field
 
 databases.each("a query inside a session", function(open, database)
-  local db, Author, Book, log
+  local db, Author, Book
 
   before_each(function()
     db = open()
-    Author = mp.entity("Author", {
-      name = f.string{ max = 100, unique = true }, age = f.integer{ default = 0 }, email = f.string{ null = true },
-    }, { database = db })
-    Book = mp.entity("Book", {
-      title = f.string{ max = 100 }, author = f.belongs_to("Author", { inverse = "books" }),
-    }, { database = db })
-    db:create_all()
-    log = {}
+    Author, Book = authors(db)
   end)
 
-  -- The statements that fn runs, by their first word; those of transactions are left out.
-  local function words(fn)
-    local list = {}
-    local remove = db:on("query", function(record)
-      local word = record.sql:match("^%a+"):upper()
-      if word ~= "BEGIN" and word ~= "COMMIT" and word ~= "ROLLBACK" and word ~= "SAVEPOINT" and word ~= "RELEASE" then
-        list[#list + 1] = word
-        log[#log + 1] = record.sql
-      end
-    end)
-    local ok, err = pcall(fn)
-    remove()
-    if not ok then
-      error(err, 0)
-    end
-    return table.concat(list, " ")
-  end
+  local function words(fn) return databases.words(db, fn) end
 
   local function names()
     return table.concat(Author:order_by("name"):pluck("name"), " ")

@@ -5,6 +5,7 @@
 local busted = require "busted" -- a module that a spec requires does not see the spec's own `describe`
 local mp = require "moonpool"
 local servers = require "spec.support.servers"
+local waiting = require "spec.support.waiting"
 
 local databases = {}
 
@@ -130,11 +131,53 @@ function databases.quiet(db)
     assert(db:pool_stats().busy == 0, "a connection is busy")
     return
   end
-  mp.timeout(20, function()
-    while db:pool_stats().busy > 0 do
-      mp.sleep(0.001)
-    end
+  waiting.until_equal(0, function() return db:pool_stats().busy end)
+end
+
+--- n connections of the handle are made, and idle.
+function databases.fill(db, n)
+  local conns = {}
+  for i = 1, n do
+    conns[i] = db:connect()
+  end
+  for _, conn in ipairs(conns) do
+    conn:close()
+  end
+  waiting.until_equal(n, function() return db:pool_stats().idle end)
+end
+
+--- What the pool counts, without what it was given (max).
+function databases.stats(db)
+  local all = db:pool_stats()
+  return { size = all.size, idle = all.idle, busy = all.busy, waiting = all.waiting, control = all.control }
+end
+
+--- The texts of the statements that fn runs on the handle. What fn raises is raised on.
+function databases.statements(db, fn)
+  local texts = {}
+  local off = db:on("query", function(event)
+    texts[#texts + 1] = event.sql
   end)
+  local ok, err = pcall(fn)
+  off()
+  if not ok then
+    error(err, 0)
+  end
+  return texts
+end
+
+local OF_TRANSACTIONS = { BEGIN = true, START = true, COMMIT = true, ROLLBACK = true, SAVEPOINT = true, RELEASE = true }
+
+--- The same as their first words with spaces between, and as an array of texts; without those of transactions.
+function databases.words(db, fn)
+  local words, texts = {}, {}
+  for _, text in ipairs(databases.statements(db, fn)) do
+    local word = text:match("^%a+"):upper()
+    if not OF_TRANSACTIONS[word] then
+      words[#words + 1], texts[#texts + 1] = word, text
+    end
+  end
+  return table.concat(words, " "), texts
 end
 
 --- fn must raise an error of the library of that kind or family; gives the error.
