@@ -65,6 +65,29 @@ function sql.assert_update(q, values, expected) sql.assert(q, expected, "update"
 function sql.assert_delete(q, expected) sql.assert(q, expected, "delete") end
 function sql.assert_aggregate(q, aggregates, expected) sql.assert(q, expected, "aggregate", aggregates) end
 
+-- A part of the SELECT of q: each database has its text, and its parameters are none if none are expected.
+local function compare_part(q, expected, cut)
+  for _, name in ipairs(NAMES) do
+    local found = compile.select(q, dialect.get(name))
+    local params, n = found:bind(q)
+    luassert.equal(expected[name], cut(found.sql))
+    local wanted = expected.params and (expected.params[name] or expected.params) or {}
+    luassert.same(readable(wanted, #wanted), readable(params, n))
+  end
+end
+
+--- An expression as it stands between SELECT and FROM, of the rows of an entity.
+function sql.assert_expression(entity, expression, expected)
+  compare_part(entity:values("id"):annotate { x = expression }:values("x"), expected, function(text)
+    return (text:gsub("^SELECT ", ""):gsub(" AS [\"`]x[\"`] FROM [\"`][%w_]+[\"`]$", ""))
+  end)
+end
+
+--- A condition as it stands behind WHERE.
+function sql.assert_condition(entity, condition, expected)
+  compare_part(entity:filter(condition):values("id"), expected, function(text) return text:match " WHERE (.*)$" end)
+end
+
 --- The WHERE of a query set on SQLite, where the rest does not matter.
 function sql.where(q)
   local text = compile.select(q, dialect.get "sqlite").sql

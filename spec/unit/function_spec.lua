@@ -1,8 +1,6 @@
 -- Functions of mp.fn and calculations with times as the three databases are told them, and what is refused.
 
-local compile = require "moonpool.sql.compile"
 local core = require "moonpool.core"
-local dialect = require "moonpool.dialect"
 local f = require("moonpool.field").types
 local mp = require "moonpool.tree"
 local sql = require "spec.support.sql"
@@ -21,24 +19,7 @@ local Author = sql.entity("Author", {
   code = f.binary { null = true },
 })
 
--- What stands between SELECT and FROM, and behind WHERE.
-local function compared(q, expected, cut)
-  for _, name in ipairs { "postgres", "mariadb", "sqlite" } do
-    local found = compile.select(q, dialect.get(name))
-    local params, n = found:bind(q)
-    assert.equal(expected[name], cut(found.sql))
-    local wanted = expected.params and (expected.params[name] or expected.params) or {}
-    local given = {}
-    for i = 1, n do given[i] = type(params[i]) == "userdata" and tostring(params[i]) or params[i] end
-    assert.same(wanted, given)
-  end
-end
-
-local function written(expression, expected)
-  compared(Author:values("id"):annotate { x = expression }:values("x"), expected, function(text)
-    return (text:gsub("^SELECT ", ""):gsub(" AS [\"`]x[\"`] FROM [\"`]author[\"`]$", ""))
-  end)
-end
+local function written(expression, expected) sql.assert_expression(Author, expression, expected) end
 
 describe("a function", function()
   it("of texts", function()
