@@ -62,7 +62,8 @@ enum {
       1,               /* one writer a file: leases for writing go through the gate of identity() */
   MP_CAP_PIPELINE = 2, /* depth() > 1 is of use */
   MP_CAP_INTERLEAVE =
-      4 /* other requests may run between the chunks of a stream on the same session, whether it has a cursor or not */
+      4, /* other requests may run between the chunks of a stream on the same session, whether it has a cursor or not */
+  MP_CAP_UNSEEN = 8 /* a session's state may be changed in ways that its backend does not see */
 };
 
 struct mp_session {
@@ -70,6 +71,8 @@ struct mp_session {
   const mp_config *config;
   mp_waker *waker;
   mp_sessionstate state;
+  mp_txstatus tx; /* what the engine says about the transaction, as of the last finished request */
+  bool tainted;   /* session state may have changed: RESET before another task */
   mp_error error; /* when LOST; strings live as long as the session */
 };
 
@@ -108,24 +111,16 @@ struct mp_backend {
   /* How many requests it may be given at once (1 without pipelining; the SQLite thread takes any number). */
   int (*depth)(const mp_session *session);
 
-  /* What the engine says about the transaction, as of the last finished request. */
-  mp_txstatus (*txstatus)(const mp_session *session);
-
   /* Nothing in flight, nothing pending, no cancel outstanding, state as after connecting. */
   bool (*settled)(const mp_session *session);
-  bool (*tainted)(
-      const mp_session *session); /* session state may have changed: RESET before another task */
 
-  /* What was done so far is how the session begins: it is not tainted by it. Nothing is in flight. */
+  /* What was done so far is how the session begins: its tainted was taken back. Nothing is in flight. NULL: no more to do. */
   void (*adopt)(mp_session *session);
 
   /* The text that begins a transaction, NUL-terminated; false and *err (unsupported) when the database
   ** cannot keep an option. write: a block that may write. A backend that needs two separates them by "; " and sends both. */
   bool (*begin_sql)(const mp_config *config, const mp_txoptions *options, bool write,
                     char sql[MP_TX_SQL_MAX], mp_error *err);
-
-  /* What is done next may change the session in ways that nobody sees: it is tainted from now on. NULL: it would be seen. */
-  void (*taint)(mp_session *session);
 
   /* Close. Requests in flight end with connection_lost first. Ends in CLOSED through step. Twice is fine. */
   void (*close)(mp_session *session);
@@ -134,10 +129,10 @@ struct mp_backend {
   void (*free)(mp_session *session);
 
   /* The name of what is shared by every pool of this process on the same database (the
-  ** file's real path for SQLite), written into arena; NULL when nothing is. */
+  ** file's real path for SQLite), written into arena; NULL when nothing is. With MP_CAP_SINGLE_WRITER only. */
   const char *(*identity)(const mp_config *config, mp_arena *arena);
 
-  /* At most this many connections are of use (1 for :memory:), 0: no limit. */
+  /* At most this many connections are of use (1 for :memory:), 0: no limit. NULL: never one. */
   int (*max_sessions)(const mp_config *config);
 
   /* Check the options before anything is opened. */

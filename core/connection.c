@@ -515,7 +515,7 @@ mp_txstatus mp_connection_txstatus(const mp_connection *conn)
 {
   if (mp_connection_state(conn) != MP_CONN_READY)
     return MP_TX_UNKNOWN;
-  return conn->backend->txstatus(conn->session);
+  return conn->session->tx;
 }
 
 bool mp_connection_settled(const mp_connection *conn)
@@ -526,18 +526,22 @@ bool mp_connection_settled(const mp_connection *conn)
 
 bool mp_connection_tainted(const mp_connection *conn)
 {
-  return mp_connection_state(conn) == MP_CONN_READY && conn->backend->tainted(conn->session);
+  return mp_connection_state(conn) == MP_CONN_READY && conn->session->tainted &&
+         !conn->session->config->pooler; /* a pooler resets its own */
 }
 
 void mp_connection_taint(mp_connection *conn)
 {
-  if (mp_connection_state(conn) == MP_CONN_READY && conn->backend->taint != NULL)
-    conn->backend->taint(conn->session);
+  if (mp_connection_state(conn) == MP_CONN_READY && (conn->backend->caps & MP_CAP_UNSEEN) != 0)
+    conn->session->tainted = true;
 }
 
 void mp_connection_adopt(mp_connection *conn)
 {
-  if (mp_connection_settled(conn))
+  if (!mp_connection_settled(conn))
+    return;
+  conn->session->tainted = false;
+  if (conn->backend->adopt != NULL)
     conn->backend->adopt(conn->session);
 }
 

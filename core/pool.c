@@ -157,7 +157,8 @@ static mp_status use_gate(mp_pool *pool, mp_error *err)
 mp_status mp_pool_new(mp_pool **out, mp_loop *loop, mp_config *config, const mp_pool_limits *limits,
                       mp_error *err)
 {
-  int backend_max = config->backend->max_sessions(config);
+  int backend_max =
+      config->backend->max_sessions == NULL ? 0 : config->backend->max_sessions(config);
   mp_pool *pool;
   mp_status status = config->backend->check(config, err);
   if (status != MP_OK)

@@ -23,8 +23,7 @@ typedef struct session {
   mp_list queue;     /* requests in order; the first one runs */
   mp_list standing;  /* streams whose chunk was delivered */
   int taken_n;       /* requests that count against the depth */
-  mp_txstatus tx;
-  bool tainted, writer;
+  bool writer;
   uint64_t settled_ns;      /* a cancel is in flight until then; 0: none */
   uint64_t dies_ns;         /* the connection breaks then; 0: it does not */
   bool wants_kill, killing; /* another session is to stop what runs here, or is at it */
@@ -90,7 +89,7 @@ static void unlink_job(session *ses, mp_request *req)
 static void end(session *ses, mp_request *req)
 {
   unlink_job(ses, req);
-  if (ses->tx == MP_TX_IDLE)
+  if (ses->base.tx == MP_TX_IDLE)
     note_writer(ses, false);
   mp_request_finish(req);
 }
@@ -105,14 +104,14 @@ static void fail(session *ses, mp_request *req, mp_status kind, const char *mess
 static void follow_tx(session *ses, const mp_request *req, const mp_fake_rule *rule)
 {
   if (rule != NULL && rule->has_tx)
-    ses->tx = rule->tx;
+    ses->base.tx = rule->tx;
   else if (rule != NULL && rule->error.kind != MP_OK)
     return;
   else if (begins(req))
-    ses->tx = MP_TX_OPEN;
+    ses->base.tx = MP_TX_OPEN;
   else if (begins_with(req->sql, "commit") ||
            (begins_with(req->sql, "rollback") && !begins_with(req->sql, "rollback to")))
-    ses->tx = MP_TX_IDLE;
+    ses->base.tx = MP_TX_IDLE;
 }
 
 static void lose(session *ses, bool sent)
@@ -120,7 +119,7 @@ static void lose(session *ses, bool sent)
   mp_list *lists[] = {&ses->queue, &ses->standing};
   ses->base.state = MP_SES_LOST;
   ses->base.error = (mp_error){.kind = MP_E_CONNECTION_LOST, .message = "the connection was lost"};
-  ses->tx = MP_TX_UNKNOWN;
+  ses->base.tx = MP_TX_UNKNOWN;
   for (int i = 0; i < 2; i++) {
     while (!mp_list_empty(lists[i])) {
       mp_request *req = mp_container_of(lists[i]->next, mp_request, node);
@@ -210,9 +209,9 @@ static void answer(session *ses, mp_request *req)
 {
   mp_fake_rule *rule = ((job *)req->backend_data)->rule;
   if (req->op == MP_OP_RESET && (rule == NULL || rule->error.kind == MP_OK))
-    ses->tainted = false;
+    ses->base.tainted = false;
   if (rule != NULL && rule->tainted)
-    ses->tainted = true;
+    ses->base.tainted = true;
   if (rule != NULL && rule->dies_ns > 0)
     ses->dies_ns = uv_hrtime() + rule->dies_ns;
   follow_tx(ses, req, rule);
@@ -241,7 +240,7 @@ static bool begin(session *ses, mp_request *req, uint64_t now_ns)
   const char *text = req->op == MP_OP_PING    ? "(ping)"
                      : req->op == MP_OP_RESET ? "(reset)"
                                               : req->sql;
-  bool in_tx = ses->tx != MP_TX_IDLE, writes = *text != '(' && !reads_only(req);
+  bool in_tx = ses->base.tx != MP_TX_IDLE, writes = *text != '(' && !reads_only(req);
   j->begun = true;
   j->let_go_n = ses->fake->let_go_n;
   j->rule = mp_fake_rule_for(ses->fake, req->op == MP_OP_PING    ? "ping"
@@ -456,26 +455,11 @@ static int depth(const mp_session *base)
   return ses->fake->depth + standing_n; /* a stream that stands still is in nobody's way */
 }
 
-static mp_txstatus txstatus(const mp_session *base)
-{
-  return ((const session *)base)->tx;
-}
-
 static bool settled(const mp_session *base)
 {
   const session *ses = (const session *)base;
   return mp_list_empty(&ses->queue) && mp_list_empty(&ses->standing) && ses->settled_ns == 0 &&
-         !ses->killing && ses->tx == MP_TX_IDLE;
-}
-
-static bool tainted(const mp_session *base)
-{
-  return ((const session *)base)->tainted;
-}
-
-static void adopt(mp_session *base)
-{
-  ((session *)base)->tainted = false;
+         !ses->killing && ses->base.tx == MP_TX_IDLE;
 }
 
 static bool begin_sql(const mp_config *config, const mp_txoptions *options, bool write,
@@ -528,7 +512,8 @@ static mp_status open_session(mp_session **out, const mp_config *config, const c
     free(ses);
     return ses == NULL ? MP_E_OUT_OF_MEMORY : MP_E_CONFIGURATION;
   }
-  ses->base = (mp_session){config->backend, config, waker, MP_SES_CONNECTING, MP_ERROR_NONE};
+  ses->base = (mp_session){
+      .backend = config->backend, .config = config, .waker = waker, .state = MP_SES_CONNECTING};
   ses->fake = fake;
   ses->number = ++fake->session_n;
   ses->password_wrong =
@@ -570,9 +555,8 @@ static const char *version(void)
   {                                                                                                \
     .name = its_name, .caps = its_caps, .open = open_session, .step = step, .submit = submit,      \
     .cancel = cancel, .fill_kill = fill_kill, .killed = killed, .more = more, .depth = depth,      \
-    .txstatus = txstatus, .settled = settled, .tainted = tainted, .adopt = adopt,                  \
-    .begin_sql = begin_sql, .close = close_session, .free = free_session, .identity = identity,    \
-    .max_sessions = max_sessions, .check = check, .version = version                               \
+    .settled = settled, .begin_sql = begin_sql, .close = close_session, .free = free_session,      \
+    .identity = identity, .max_sessions = max_sessions, .check = check, .version = version         \
   }
 
 const mp_backend mp_backend_fake = FAKE("fake", MP_CAP_PIPELINE | MP_CAP_INTERLEAVE);

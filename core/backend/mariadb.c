@@ -33,7 +33,7 @@ static void connect_step(mp_mysession *ses, mp_wants *wants)
   }
   if (mp_mydial_take(ses->dial, &ses->line, &error)) {
     ses->base.state = MP_SES_READY;
-    ses->tx = MP_TX_IDLE;
+    ses->base.tx = MP_TX_IDLE;
   } else {
     mp_error_copy(&ses->base.error, ses->arena, &error);
     ses->base.state = MP_SES_LOST;
@@ -214,7 +214,7 @@ static void close_step(mp_mysession *ses, mp_wants *wants)
     ses->dial = NULL;
     busy = mp_mysession_tear(ses);
     ses->torn = true;
-    ses->tx = MP_TX_UNKNOWN;
+    ses->base.tx = MP_TX_UNKNOWN;
     mp_mysession_answer_all(ses, &gone);
     mp_mycache_clear(&ses->cache);
     if (busy) {
@@ -303,31 +303,11 @@ static int depth(const mp_session *base)
   return n;
 }
 
-static mp_txstatus txstatus(const mp_session *base)
-{
-  return of_const(base)->tx;
-}
-
 static bool settled(const mp_session *base)
 {
   const mp_mysession *ses = of_const(base);
   return mp_list_empty(&ses->waiting) && mp_list_empty(&ses->cursors) && ses->task == NULL &&
-         ses->then == NULL && ses->cancel == MP_MY_QUIET && ses->tx == MP_TX_IDLE;
-}
-
-static bool tainted(const mp_session *base)
-{
-  return of_const(base)->tainted && !base->config->pooler; /* the pooler resets its own */
-}
-
-static void taint(mp_session *base)
-{
-  of(base)->tainted = true;
-}
-
-static void adopt(mp_session *base)
-{
-  of(base)->tainted = false;
+         ses->then == NULL && ses->cancel == MP_MY_QUIET && ses->base.tx == MP_TX_IDLE;
 }
 
 static bool begin_sql(const mp_config *config, const mp_txoptions *options, bool write,
@@ -355,7 +335,8 @@ static mp_status open_session(mp_session **out, const mp_config *config, const c
   mp_mysession *ses = calloc(1, sizeof *ses);
   if (ses == NULL)
     return MP_E_OUT_OF_MEMORY;
-  ses->base = (mp_session){config->backend, config, waker, MP_SES_CONNECTING, MP_ERROR_NONE};
+  ses->base = (mp_session){
+      .backend = config->backend, .config = config, .waker = waker, .state = MP_SES_CONNECTING};
   ses->arena = mp_arena_new(0);
   ses->dial = ses->arena == NULL ? NULL : mp_mydial_new(config, password, waker);
   if (ses->dial == NULL) {
@@ -363,7 +344,7 @@ static mp_status open_session(mp_session **out, const mp_config *config, const c
     free(ses);
     return MP_E_OUT_OF_MEMORY;
   }
-  ses->tx = MP_TX_UNKNOWN;
+  ses->base.tx = MP_TX_UNKNOWN;
   mp_list_init(&ses->waiting);
   mp_list_init(&ses->cursors);
   mp_mycache_init(&ses->cache, config->pooler ? 0 : config->statement_cache);
@@ -385,19 +366,6 @@ static void free_session(mp_session *base)
   free(ses);
 }
 
-static const char *identity(const mp_config *config, mp_arena *arena)
-{
-  (void)config;
-  (void)arena;
-  return NULL;
-}
-
-static int max_sessions(const mp_config *config)
-{
-  (void)config;
-  return 0;
-}
-
 static const char *version(void)
 {
   return mysql_get_client_info();
@@ -405,7 +373,7 @@ static const char *version(void)
 
 const mp_backend mp_backend_mariadb = {
     .name = "mariadb",
-    .caps = 0,
+    .caps = MP_CAP_UNSEEN,
     .open = open_session,
     .step = step,
     .submit = submit,
@@ -414,16 +382,10 @@ const mp_backend mp_backend_mariadb = {
     .killed = killed,
     .more = more,
     .depth = depth,
-    .txstatus = txstatus,
     .settled = settled,
-    .tainted = tainted,
-    .adopt = adopt,
-    .taint = taint,
     .begin_sql = begin_sql,
     .close = close_session,
     .free = free_session,
-    .identity = identity,
-    .max_sessions = max_sessions,
     .check = mp_mydial_check,
     .version = version,
 };

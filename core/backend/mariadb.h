@@ -161,8 +161,6 @@ struct mp_mysession {
   mp_list waiting; /* requests */
   mp_mycache cache;
   mp_mystatement *closing_statement;
-  mp_txstatus tx;
-  bool tainted;
   bool tired; /* a long answer: on with it in the loop's next turn */
   bool closing, torn;
   mp_mycancel cancel;

@@ -71,7 +71,7 @@ static bool may_run(mp_mysession *ses)
     mp_mytask_fail(ses->task, MP_E_TOO_MANY_PARAMS, text);
     return false;
   }
-  if (ses->tx == MP_TX_OPEN && !req->own_sql && mp_mysql_begins(req->sql)) {
+  if (ses->base.tx == MP_TX_OPEN && !req->own_sql && mp_mysql_begins(req->sql)) {
     mp_mytask_fail(ses->task, MP_E_IMPLICIT_COMMIT,
                    "a transaction is open, which this statement would commit without a word to "
                    "begin another one: end it first, or nest blocks with atomic");
@@ -96,7 +96,7 @@ static void find_statement(mp_mysession *ses)
     task->statement->taints = !req->own_sql && mp_mysql_taints(req->sql);
   }
   task->statement->used = true;
-  ses->tainted = ses->tainted || (task->statement->taints && req->op != MP_OP_PREPARE);
+  ses->base.tainted = ses->base.tainted || (task->statement->taints && req->op != MP_OP_PREPARE);
 }
 
 static void pinged(mp_mysession *ses)
@@ -114,7 +114,7 @@ static void set_again(mp_mysession *ses)
     return;
   }
   mp_mysession_note_status(ses);
-  ses->tainted = false;
+  ses->base.tainted = false;
   mp_mytask_answer(ses);
 }
 

@@ -102,7 +102,7 @@ void mp_mysession_note_status(mp_mysession *ses)
 {
   unsigned status = 0;
   mariadb_get_infov(ses->line.conn, MARIADB_CONNECTION_SERVER_STATUS, &status);
-  ses->tx = (status & SERVER_STATUS_IN_TRANS) != 0 ? MP_TX_OPEN : MP_TX_IDLE;
+  ses->base.tx = (status & SERVER_STATUS_IN_TRANS) != 0 ? MP_TX_OPEN : MP_TX_IDLE;
 }
 
 static void let_go(mp_mysession *ses, mp_mytask *task)
@@ -185,7 +185,7 @@ void mp_mytask_end(mp_mysession *ses)
 {
   mp_mytask *task = ses->task;
   bool failed_there = task->sent && task->failed;
-  if (failed_there && (ses->tx != MP_TX_IDLE || !task->req->own_sql)) {
+  if (failed_there && (ses->base.tx != MP_TX_IDLE || !task->req->own_sql)) {
     ask_status(ses);
     return;
   }
@@ -230,7 +230,7 @@ void mp_mysession_lose(mp_mysession *ses, const mp_error *why)
   if (ses->base.state >= MP_SES_LOST)
     return;
   ses->base.state = MP_SES_LOST;
-  ses->tx = MP_TX_UNKNOWN;
+  ses->base.tx = MP_TX_UNKNOWN;
   ses->then = NULL;
   mp_error_copy(&ses->base.error, ses->arena, why);
   ses->base.error.verdict = MP_DESTROY;

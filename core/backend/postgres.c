@@ -35,7 +35,7 @@ static void connect_step(mp_pgsession *ses, unsigned events, mp_wants *wants)
     ses->conn = mp_pgdial_take(ses->dial);
     if (PQenterPipelineMode(ses->conn) == 1) {
       ses->base.state = MP_SES_READY;
-      ses->tx = ses->server_tx = MP_TX_IDLE;
+      ses->base.tx = ses->server_tx = MP_TX_IDLE;
     } else {
       mp_error_set(&ses->base.error, ses->arena, MP_E_PROTOCOL,
                    "the server does not know the pipeline mode");
@@ -183,31 +183,11 @@ static int depth(const mp_session *base)
   return base->config->pipeline && !base->config->pooler ? DEPTH : 1;
 }
 
-static mp_txstatus txstatus(const mp_session *base)
-{
-  return of_const(base)->tx;
-}
-
 static bool settled(const mp_session *base)
 {
   const mp_pgsession *ses = of_const(base);
   return mp_list_empty(&ses->waiting) && mp_list_empty(&ses->sent) && ses->cancel == MP_PG_QUIET &&
-         ses->tx == MP_TX_IDLE;
-}
-
-static bool tainted(const mp_session *base)
-{
-  return of_const(base)->tainted && !base->config->pooler; /* the pooler resets its own */
-}
-
-static void taint(mp_session *base)
-{
-  of(base)->tainted = true;
-}
-
-static void adopt(mp_session *base)
-{
-  of(base)->tainted = false;
+         ses->base.tx == MP_TX_IDLE;
 }
 
 static bool begin_sql(const mp_config *config, const mp_txoptions *options, bool write,
@@ -232,7 +212,8 @@ static mp_status open_session(mp_session **out, const mp_config *config, const c
   mp_pgsession *ses = calloc(1, sizeof *ses);
   if (ses == NULL)
     return MP_E_OUT_OF_MEMORY;
-  ses->base = (mp_session){config->backend, config, waker, MP_SES_CONNECTING, MP_ERROR_NONE};
+  ses->base = (mp_session){
+      .backend = config->backend, .config = config, .waker = waker, .state = MP_SES_CONNECTING};
   ses->arena = mp_arena_new(0);
   ses->dial = ses->arena == NULL ? NULL : mp_pgdial_new(config, password, waker);
   if (ses->dial == NULL) {
@@ -240,7 +221,7 @@ static mp_status open_session(mp_session **out, const mp_config *config, const c
     free(ses);
     return MP_E_OUT_OF_MEMORY;
   }
-  ses->tx = ses->server_tx = MP_TX_UNKNOWN;
+  ses->base.tx = ses->server_tx = MP_TX_UNKNOWN;
   mp_list_init(&ses->waiting);
   mp_list_init(&ses->sent);
   mp_list_init(&ses->starved);
@@ -268,19 +249,6 @@ static void free_session(mp_session *base)
   free(ses);
 }
 
-static const char *identity(const mp_config *config, mp_arena *arena)
-{
-  (void)config;
-  (void)arena;
-  return NULL;
-}
-
-static int max_sessions(const mp_config *config)
-{
-  (void)config;
-  return 0;
-}
-
 static const char *version(void)
 {
   static char text[16];
@@ -290,7 +258,7 @@ static const char *version(void)
 
 const mp_backend mp_backend_postgres = {
     .name = "postgres",
-    .caps = MP_CAP_PIPELINE,
+    .caps = MP_CAP_PIPELINE | MP_CAP_UNSEEN,
     .open = open_session,
     .step = step,
     .submit = submit,
@@ -299,16 +267,10 @@ const mp_backend mp_backend_postgres = {
     .killed = killed,
     .more = more,
     .depth = depth,
-    .txstatus = txstatus,
     .settled = settled,
-    .tainted = tainted,
-    .adopt = adopt,
-    .taint = taint,
     .begin_sql = begin_sql,
     .close = close_session,
     .free = free_session,
-    .identity = identity,
-    .max_sessions = max_sessions,
     .check = mp_pgdial_check,
     .version = version,
 };

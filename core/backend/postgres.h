@@ -142,12 +142,11 @@ typedef struct mp_pgsession {
   mp_list waiting, sent; /* tasks */
   mp_list starved;       /* requests without the memory for a task */
   mp_pgcache cache;
-  mp_txstatus tx;        /* with what is kept back */
-  mp_txstatus server_tx; /* without */
+  mp_txstatus server_tx; /* base.tx is with what is kept back, this without */
   char *kept;            /* transaction statements, each with its NUL */
   size_t kept_len, kept_last, kept_room;
   int kept_n;
-  bool tainted, closing;
+  bool closing;
   bool riding;   /* the last one that was sent has no Sync behind it yet */
   int rider_n;   /* how many there are since the last Sync */
   int sync_n;    /* Syncs that are not answered */

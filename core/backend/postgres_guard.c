@@ -7,7 +7,7 @@
 bool mp_pgguard_wants(const mp_pgsession *ses, const mp_pgtask *task)
 {
   const mp_request *req = task->req;
-  return !task->guarded && ses->tx == MP_TX_OPEN &&
+  return !task->guarded && ses->base.tx == MP_TX_OPEN &&
          (req->op == MP_OP_STREAM || req->op == MP_OP_COPY_OUT);
 }
 
@@ -22,12 +22,12 @@ bool mp_pgguard_must_release(const mp_pgsession *ses, const mp_pgtask *task)
 {
   if (!task->guarded || task->phase == MP_PG_RELEASING)
     return false;
-  return ses->tx == MP_TX_OPEN || (ses->tx == MP_TX_ABORTED && task->stopping);
+  return ses->base.tx == MP_TX_OPEN || (ses->base.tx == MP_TX_ABORTED && task->stopping);
 }
 
 bool mp_pgguard_release(mp_pgsession *ses)
 {
-  bool undo = ses->tx == MP_TX_ABORTED;
+  bool undo = ses->base.tx == MP_TX_ABORTED;
   return (!undo || mp_pgsession_send_plain(ses, "ROLLBACK TO SAVEPOINT moonpool_stream")) &&
          mp_pgsession_send_plain(ses, "RELEASE SAVEPOINT moonpool_stream") &&
          mp_pgsession_send_sync(ses);

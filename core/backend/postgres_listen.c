@@ -61,7 +61,7 @@ static notes *notes_new(size_t room_n)
 
 bool mp_pglisten_start(mp_pgsession *ses, mp_pgtask *task)
 {
-  ses->tainted = true;
+  ses->base.tainted = true;
   task->phase = MP_PG_RUNNING;
   return PQsendQueryParams(ses->conn, task->req->sql, 0, NULL, NULL, NULL, NULL, 0) == 1 &&
          mp_pgsession_send_sync(ses);

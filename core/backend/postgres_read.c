@@ -155,7 +155,7 @@ static bool runs_again(mp_pgsession *ses, mp_pgtask *task)
   if (!task->failed || !plan_changed(req) || task->statement == NULL)
     return false;
   mp_pgcache_forget(&ses->cache, task->statement);
-  if (task->retried || ses->tx != MP_TX_IDLE || req->stop != MP_OK)
+  if (task->retried || ses->base.tx != MP_TX_IDLE || req->stop != MP_OK)
     return false;
   task->retried = true;
   send_again(ses, task);
@@ -247,7 +247,7 @@ static void phase_ended(mp_pgsession *ses, mp_pgtask *task)
     return;
   } else if (req->op == MP_OP_RESET && !task->failed) {
     mp_pgcache_clear(&ses->cache);
-    ses->tainted = false;
+    ses->base.tainted = false;
   }
   finish(ses, task);
 }
@@ -256,23 +256,23 @@ void mp_pgsession_note_status(mp_pgsession *ses)
 {
   switch (PQtransactionStatus(ses->conn)) {
   case PQTRANS_IDLE:
-    ses->tx = MP_TX_IDLE;
+    ses->base.tx = MP_TX_IDLE;
     break;
   case PQTRANS_INTRANS:
-    ses->tx = MP_TX_OPEN;
+    ses->base.tx = MP_TX_OPEN;
     break;
   case PQTRANS_INERROR:
-    ses->tx = MP_TX_ABORTED;
+    ses->base.tx = MP_TX_ABORTED;
     break;
   case PQTRANS_ACTIVE:
     break; /* others are in flight: statements that share a connection leave no transaction */
   case PQTRANS_UNKNOWN:
-    ses->tx = MP_TX_UNKNOWN;
+    ses->base.tx = MP_TX_UNKNOWN;
     break;
   }
-  ses->server_tx = ses->tx;
+  ses->server_tx = ses->base.tx;
   if (ses->kept_n > 0)
-    ses->tx = MP_TX_OPEN;
+    ses->base.tx = MP_TX_OPEN;
 }
 
 static void take(mp_pgsession *ses, mp_pgtask *task, PGresult *result)

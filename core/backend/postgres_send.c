@@ -76,7 +76,7 @@ bool mp_pgsession_barrier(mp_pgsession *ses)
 static bool send_burials(mp_pgsession *ses)
 {
   unsigned number;
-  while (ses->tx != MP_TX_ABORTED && (number = mp_pgcache_bury(&ses->cache)) != 0) {
+  while (ses->base.tx != MP_TX_ABORTED && (number = mp_pgcache_bury(&ses->cache)) != 0) {
     char name[16], sql[40];
     mp_pgstatement_name(number, name);
     snprintf(sql, sizeof sql, "DEALLOCATE %s", name);
@@ -98,7 +98,7 @@ bool mp_pgsession_sync(mp_pgsession *ses)
 
 static bool may_ride(const mp_pgsession *ses, const mp_pgtask *task)
 {
-  return ses->tx == MP_TX_IDLE && task->skip == 0 && mp_pgtask_is_shared(task) &&
+  return ses->base.tx == MP_TX_IDLE && task->skip == 0 && mp_pgtask_is_shared(task) &&
          !mp_pgtask_is_alone(task);
 }
 
@@ -208,7 +208,7 @@ static bool find_statement(mp_pgsession *ses, mp_pgtask *task)
     }
     task->statement->taints = !req->own_sql && mp_pgsql_taints(req->sql);
   }
-  ses->tainted = ses->tainted || (task->statement->taints && req->op != MP_OP_PREPARE);
+  ses->base.tainted = ses->base.tainted || (task->statement->taints && req->op != MP_OP_PREPARE);
   return true;
 }
 
@@ -229,7 +229,7 @@ bool mp_pgsession_start(mp_pgsession *ses, mp_pgtask *task)
     return true;
   }
   if (pooled(ses) && req->op != MP_OP_PREPARE) {
-    ses->tainted = ses->tainted || (!req->own_sql && mp_pgsql_taints(req->sql));
+    ses->base.tainted = ses->base.tainted || (!req->own_sql && mp_pgsql_taints(req->sql));
     return mp_pgsession_run(ses, task);
   }
   if (!find_statement(ses, task))

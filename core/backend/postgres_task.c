@@ -116,7 +116,7 @@ void mp_pgsession_lose(mp_pgsession *ses)
   if (ses->base.state >= MP_SES_LOST)
     return;
   ses->base.state = MP_SES_LOST;
-  ses->tx = ses->server_tx = MP_TX_UNKNOWN;
+  ses->base.tx = ses->server_tx = MP_TX_UNKNOWN;
   mp_pgtx_forget(ses);
   mp_pgerror_connection(ses->conn, true, ses->arena, &ses->base.error);
   if (ses->base.error.kind == MP_OK)

@@ -61,7 +61,7 @@ mp_pgtxanswer mp_pgtx_keep(mp_pgsession *ses, const mp_request *req)
       return MP_PG_TX_LOST;
     break;
   case MP_TXO_RELEASE:
-    if (ses->tx == MP_TX_OPEN && ends_last(ses, req->sql)) {
+    if (ses->base.tx == MP_TX_OPEN && ends_last(ses, req->sql)) {
       forget_last(ses);
       return MP_PG_TX_KEPT;
     }
@@ -75,12 +75,12 @@ mp_pgtxanswer mp_pgtx_keep(mp_pgsession *ses, const mp_request *req)
       mp_pgtx_forget(ses);
     if (on_server)
       return MP_PG_TX_SEND;
-    ses->tx = MP_TX_IDLE;
+    ses->base.tx = MP_TX_IDLE;
     return MP_PG_TX_KEPT;
   }
   if (!keep(ses, req->sql))
     return MP_PG_TX_SEND; /* without memory it goes by itself, behind what is kept */
-  ses->tx = MP_TX_OPEN;
+  ses->base.tx = MP_TX_OPEN;
   return MP_PG_TX_KEPT;
 }
 

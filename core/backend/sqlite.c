@@ -18,8 +18,7 @@ typedef struct session {
   mp_sqlite_job jobs[DEPTH];
   mp_list free, waiting, standing, ended; /* the others are with the thread */
   int given_n;
-  mp_txstatus tx;
-  bool tainted, closing;
+  bool closing;
 } session;
 
 static session *session_of(mp_session *base)
@@ -65,7 +64,8 @@ static mp_status open_session(mp_session **out, const mp_config *config, const c
     free(s);
     return st;
   }
-  s->base = (mp_session){&mp_backend_sqlite, config, waker, MP_SES_CONNECTING, MP_ERROR_NONE};
+  s->base = (mp_session){
+      .backend = &mp_backend_sqlite, .config = config, .waker = waker, .state = MP_SES_CONNECTING};
   mp_list_init(&s->free);
   mp_list_init(&s->waiting);
   mp_list_init(&s->standing);
@@ -167,8 +167,8 @@ static void note_state(session *s, mp_sqlite_job *job)
   if (job->noted_n == job->turn_n)
     return;
   job->noted_n = job->turn_n;
-  s->tx = job->tx;
-  s->tainted = job->tainted;
+  s->base.tx = job->tx;
+  s->base.tainted = job->tainted;
 }
 
 static void finish(session *s, mp_sqlite_job *job)
@@ -302,7 +302,7 @@ static void submit(mp_session *base, mp_request *req)
   memset(job, 0, sizeof *job); /* an atomic_bool of zeros is false */
   mp_list_init(&job->node);
   job->req = req;
-  job->tx = s->tx;
+  job->tx = s->base.tx;
   req->backend_data = job;
   move(s, job, MP_SQLITE_WAITING);
   if (s->closing)
@@ -354,11 +354,6 @@ static int depth(const mp_session *base)
   return DEPTH;
 }
 
-static mp_txstatus txstatus(const mp_session *base)
-{
-  return const_session_of(base)->tx;
-}
-
 static bool settled(const mp_session *base)
 {
   const session *s = const_session_of(base);
@@ -366,16 +361,10 @@ static bool settled(const mp_session *base)
          mp_list_empty(&s->ended);
 }
 
-static bool tainted(const mp_session *base)
-{
-  return const_session_of(base)->tainted;
-}
-
 /* Nothing is given to the thread, so the engine is the loop's. */
 static void adopt(mp_session *base)
 {
-  session *s = session_of(base);
-  s->tainted = s->engine.tainted = false;
+  session_of(base)->engine.tainted = false;
 }
 
 static bool begin_sql(const mp_config *config, const mp_txoptions *options, bool write,
@@ -459,9 +448,7 @@ const mp_backend mp_backend_sqlite = {
     .cancel = cancel,
     .more = more,
     .depth = depth,
-    .txstatus = txstatus,
     .settled = settled,
-    .tainted = tainted,
     .adopt = adopt,
     .begin_sql = begin_sql,
     .close = close_session,

@@ -182,11 +182,11 @@ static void a_rollback_by_a_statement_is_noticed(void **state)
     begin(f);
     mp_request *req = run(f, enders[i]);
     assert_true(req->error.kind == MP_E_UNIQUE || req->error.kind == MP_E_TRIGGER);
-    assert_int_equal(f->session->backend->txstatus(f->session), MP_TX_IDLE);
+    assert_int_equal(f->session->tx, MP_TX_IDLE);
     mp_request_free(req);
     begin(f);
     req = run(f, "INSERT INTO t (id) VALUES (1)");
-    assert_int_equal(f->session->backend->txstatus(f->session), MP_TX_OPEN);
+    assert_int_equal(f->session->tx, MP_TX_OPEN);
     mp_request_free(req);
     mp_request_free(transact(f, MP_TXO_ROLLBACK, "ROLLBACK", NULL));
   }
@@ -200,7 +200,7 @@ static void a_full_disk_ends_the_transaction(void **state)
   begin(f);
   mp_request *req = run(f, "INSERT INTO t VALUES (zeroblob(1000000))");
   assert_int_equal(req->error.kind, MP_E_DISK_FULL);
-  mp_txstatus tx = f->session->backend->txstatus(f->session);
+  mp_txstatus tx = f->session->tx;
   mp_request_free(req);
   req = run(f, "SELECT count(*) FROM t");
   assert_whole(cell_of(req, 0, 0), 0);

@@ -59,7 +59,7 @@ static void a_file_that_stays_locked_is_busy_at_the_deadline(void **state)
     assert_int_equal(req->error.retryable, MP_RETRY_TRANSACTION);
     assert_false(req->error.sent);
     assert_non_null(strstr(req->error.message, "locked"));
-    assert_int_equal(f->session->backend->txstatus(f->session), MP_TX_IDLE);
+    assert_int_equal(f->session->tx, MP_TX_IDLE);
     mp_request_free(req);
   }
   sqlite3_close(db);

@@ -76,14 +76,14 @@ static void inside_a_transaction_writes_need_no_asking(void **state)
   fixture *f = *state;
   exec(f, "CREATE TABLE t (a)");
   begin(f);
-  assert_int_equal(f->session->backend->txstatus(f->session), MP_TX_OPEN);
+  assert_int_equal(f->session->tx, MP_TX_OPEN);
   mp_request *req = request_new(f, MP_OP_QUERY, "INSERT INTO t VALUES (1)", NULL, 0, 1);
   req->access = MP_ACCESS_UNKNOWN;
   submit(f, req);
   expect(wait_for(f, req), MP_OK);
   mp_request_free(req);
   mp_request_free(transact(f, MP_TXO_ROLLBACK, "ROLLBACK", NULL));
-  assert_int_equal(f->session->backend->txstatus(f->session), MP_TX_IDLE);
+  assert_int_equal(f->session->tx, MP_TX_IDLE);
   assert_int_equal(count(f, "SELECT count(*) FROM t"), 0);
 }
 
@@ -130,10 +130,10 @@ static void a_foreign_key_that_fails_at_commit_leaves_the_transaction_open(void 
   exec(f, "INSERT INTO b VALUES (1)");
   mp_request *req = transact(f, MP_TXO_COMMIT, "COMMIT", NULL);
   expect(req, MP_E_FOREIGN_KEY);
-  assert_int_equal(f->session->backend->txstatus(f->session), MP_TX_OPEN);
+  assert_int_equal(f->session->tx, MP_TX_OPEN);
   mp_request_free(req);
   mp_request_free(transact(f, MP_TXO_ROLLBACK, "ROLLBACK", NULL));
-  assert_int_equal(f->session->backend->txstatus(f->session), MP_TX_IDLE);
+  assert_int_equal(f->session->tx, MP_TX_IDLE);
 }
 
 static void many_rows_are_written_all_or_none(void **state)
@@ -152,7 +152,7 @@ static void many_rows_are_written_all_or_none(void **state)
   req = request_new(f, MP_OP_MANY, "INSERT INTO t VALUES (?)", rows, 1, 1000);
   submit(f, req);
   expect(wait_for(f, req), MP_E_UNIQUE);
-  assert_int_equal(f->session->backend->txstatus(f->session), MP_TX_IDLE);
+  assert_int_equal(f->session->tx, MP_TX_IDLE);
   mp_request_free(req);
   assert_int_equal(count(f, "SELECT count(*) FROM t"), 1);
 }
@@ -166,14 +166,14 @@ static void a_changed_session_is_tainted_until_it_is_reset(void **state)
                                         "PRAGMA query_only = 1", "PRAGMA cache_size = 10"};
   for (int i = 0; i < 4; i++) {
     exec(f, "PRAGMA foreign_keys");
-    assert_false(f->session->backend->tainted(f->session));
+    assert_false(f->session->tainted);
     exec(f, changes[i]);
-    assert_true(f->session->backend->tainted(f->session));
+    assert_true(f->session->tainted);
     mp_request *req = request_new(f, MP_OP_RESET, "", NULL, 0, 0);
     submit(f, req);
     expect(wait_for(f, req), MP_OK);
     mp_request_free(req);
-    assert_false(f->session->backend->tainted(f->session));
+    assert_false(f->session->tainted);
     assert_int_equal(count(f, "PRAGMA foreign_keys"), 1);
     assert_int_equal(count(f, "PRAGMA query_only"), 0);
     assert_int_equal(count(f, "SELECT count(*) FROM sqlite_temp_schema"), 0);
