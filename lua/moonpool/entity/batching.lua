@@ -5,6 +5,7 @@ local core = require "moonpool.core"
 local bulk = require "moonpool.entity.bulk"
 local deleting = require "moonpool.entity.deleting"
 local errors = require "moonpool.errors"
+local guard = require "moonpool.entity.guard"
 local hooks = require "moonpool.entity.hooks"
 local loading = require "moonpool.entity.loading"
 local row = require "moonpool.sql.row"
@@ -39,8 +40,7 @@ end
 
 -- ---- update ----
 
--- Columns that are compared with what was loaded. JSON, and arrays that are JSON, have no equality that all databases
--- share.
+-- Columns that are compared with what was loaded.
 local function checked_places(meta)
   local places = meta.checked_places
   if places == nil then
@@ -48,7 +48,7 @@ local function checked_places(meta)
     local model = meta.class.model
     for place, name in ipairs(meta.plan.names) do
       local field = model.by_name[name]
-      if field and not field.primary_key and field.kind_name ~= "json" and field.kind_name ~= "array" then
+      if field and not field.primary_key then
         places[#places + 1] = place
       end
     end
@@ -57,12 +57,33 @@ local function checked_places(meta)
   return places
 end
 
+-- What an object's row must still hold: the values of columns, which go behind the n in params. An empty column is compared
+-- like any other, but for JSON and arrays: those are named apart.
+---@return { checked: string[], empty: string[] } checks, integer n
+local function checks_of(one, meta, params, n)
+  local model, original, checked, empty = meta.class.model, state.original(one), {}, {}
+  for _, place in ipairs(checked_places(meta)) do
+    local name, value = meta.plan.names[place], original:value(place, meta.plan)
+    local kind = model.by_name[name].kind_name
+    if value == nil and (kind == "json" or kind == "array") then
+      empty[#empty + 1] = name
+    else
+      n = n + 1
+      checked[#checked + 1], params[n] = name, value
+    end
+  end
+  return { checked = checked, empty = empty }, n
+end
+
 -- Objects whose statement is the same one, in the order of the first of each.
-local function group_for(groups, by_key, meta, names, checks)
-  local key = table.concat(names, ",") .. (checks and " " .. table.concat(meta.plan.names, ",") or "")
+local function group_for(groups, by_key, names, checks)
+  local key = table.concat(names, ",")
+  if checks then
+    key = key .. " " .. table.concat(checks.checked, ",") .. " " .. table.concat(checks.empty, ",")
+  end
   local group = by_key[key]
   if group == nil then
-    group = { names = names, meta = meta, n = 0, width = 0, params = {}, objects = {} }
+    group = { names = names, checks = checks, n = 0, width = 0, params = {}, objects = {} }
     by_key[key] = group
     groups[#groups + 1] = group
   end
@@ -90,15 +111,6 @@ local function checked_values(class, one, fields)
   return values
 end
 
-local function add_checked(one, meta, params, n)
-  local original = state.original(one)
-  for _, place in ipairs(checked_places(meta)) do
-    n = n + 1
-    params[n] = original:value(place, meta.plan)
-  end
-  return n
-end
-
 local function refuse_stale(group, affected, checked)
   local why = checked and "was changed by somebody else since it was loaded, or deleted"
     or "is not in the database any more: it was deleted, or its key changed"
@@ -113,15 +125,11 @@ local function refuse_stale(group, affected, checked)
     table.concat(names, ", ") .. (#group.objects > 5 and " ..." or "")))
 end
 
-local function update_group(class, database, group, optimistic)
-  local model, dialect = class.model, loading.dialect_of(database)
+local function update_group(class, database, group)
+  local model, dialect, checks = class.model, loading.dialect_of(database), group.checks
   local st
-  if optimistic then
-    local checked = {}
-    for at, place in ipairs(checked_places(group.meta)) do
-      checked[at] = group.meta.plan.names[place]
-    end
-    st = row.update_checked(model, dialect, group.names, checked)
+  if checks then
+    st = row.update_checked(model, dialect, group.names, checks.checked, checks.empty)
   else
     st = row.update_row(model, dialect, group.names)
   end
@@ -136,7 +144,7 @@ local function update_group(class, database, group, optimistic)
     affected = statement.many(database, nil, st.sql, group.params, group.width, #group.objects, 0, options)
   end
   if affected < #group.objects then
-    return refuse_stale(group, affected, optimistic or model.version ~= nil)
+    return refuse_stale(group, affected, checks ~= nil or model.version ~= nil)
   end
   for place, one in ipairs(group.objects) do
     updating.took(one, group.names, group.params, (place - 1) * group.width)
@@ -155,13 +163,13 @@ function batching.update(class, database, objects, optimistic)
     validation.settle_relations(one, class)
     local fields = updating.changed_fields(one)
     if fields then
-      local params, meta = {}, getmetatable(one)
+      local params, checks = {}, nil
       local names, n = updating.assignments(one, class, fields, checked_values(class, one, fields), params, 0)
       n = updating.row_values(one, params, n)
       if optimistic then
-        n = add_checked(one, meta, params, n)
+        checks, n = checks_of(one, getmetatable(one), params, n)
       end
-      local group = group_for(groups, by_key, meta, names, optimistic)
+      local group = group_for(groups, by_key, names, checks)
       for place = 1, n do
         group.params[group.n + place] = params[place]
       end
@@ -171,7 +179,7 @@ function batching.update(class, database, objects, optimistic)
     end
   end
   for _, group in ipairs(groups) do
-    update_group(class, database, group, optimistic)
+    update_group(class, database, group)
   end
   run_hooks(class, written, "after_update")
 end
@@ -181,6 +189,10 @@ end
 --- Delete the rows of objects, which are new again then. Rows that are gone already are no failure.
 --- Raises foreign_key and the other errors of a statement.
 function batching.delete(class, database, objects)
+  local model = class.model
+  if #objects > 1 and not (model.deleted_field or model.version or guard.is_needed(model)) then
+    return deleting.purge_all(objects, class, database)
+  end
   for _, one in ipairs(objects) do
     deleting.delete(one, class, database)
   end

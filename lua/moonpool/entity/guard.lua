@@ -73,6 +73,12 @@ local function set_default(one, database, rows, is_query)
   rows_behind(one, database, rows, is_query):update{ [field.name] = field:initial() }
 end
 
+--- Whether something has to happen before rows of the model are deleted.
+---@return boolean
+function guard.is_needed(model)
+  return guards_of(model)[1] ~= nil
+end
+
 --- Run fn, which deletes the rows, after what has to happen before.
 ---@param rows table an object, or a query set
 ---@param title string how they are called in a message

@@ -4,6 +4,7 @@
 local batching = require "moonpool.entity.batching"
 local cascade = require "moonpool.session.cascade"
 local errors = require "moonpool.errors"
+local handover = require "moonpool.session.handover"
 local hooks = require "moonpool.entity.hooks"
 local loading = require "moonpool.entity.loading"
 local order = require "moonpool.session.order"
@@ -90,9 +91,9 @@ function flush.changed(unit, reads)
   return groups
 end
 
-local function update(unit, reads)
+local function update(unit, groups)
   local again = false
-  for _, group in ipairs(flush.changed(unit, reads)) do
+  for _, group in ipairs(groups) do
     batching.update(group.class, group.database, group.objects, unit.options.optimistic)
     again = again or has_hooks(group.class)
   end
@@ -124,6 +125,46 @@ local function delete(unit, gone)
     end
   end
   cascade.done(taken)
+end
+
+-- ---- what comes before the inserts ----
+
+-- Those that give up a unique value which others take, in order; rows to be deleted as many together as follow each other.
+-- Gives whether hooks have run.
+local function hand_over(unit, steps)
+  local gone, again = {}, false
+  for _, one in ipairs(steps) do
+    if unit.is_deleting[one] then
+      gone[#gone + 1] = one
+    else
+      if gone[1] then
+        delete(unit, gone)
+        gone = {}
+      end
+      local class = getmetatable(one).class
+      batching.update(class, unit:database_of(one), { one }, unit.options.optimistic)
+      again = again or has_hooks(class)
+    end
+  end
+  if gone[1] then
+    delete(unit, gone)
+  end
+  return again
+end
+
+-- The tables that are read, and those of new objects, which may want a value that a changed one gives up.
+local function with_tables_of(new, reads)
+  if reads == nil or new[1] == nil then
+    return reads
+  end
+  local all = {}
+  for name in next, reads do
+    all[name] = true
+  end
+  for _, one in ipairs(new) do
+    all[getmetatable(one).class.model.table] = true
+  end
+  return all
 end
 
 -- ---- all of it ----
@@ -178,16 +219,25 @@ local function pass(unit, reads, again)
     again = again or has_hooks(class)
   end
   local ends = unit.ending and not again
-  if new[1] then
-    for _, one in ipairs(again and new or {}) do
-      hooks.run(getmetatable(one).class, one, "before_insert")
-    end
-    ends = not insert(new) and ends
-    if not ends then
-      unit:sync()
-    end
+  for _, one in ipairs(again and new or {}) do
+    hooks.run(getmetatable(one).class, one, "before_insert")
   end
-  again = update(unit, reads) or again
+  reads = with_tables_of(new, reads)
+  local groups = flush.changed(unit, reads)
+  local steps = handover.steps(unit, new, gone, groups)
+  if steps then
+    again = hand_over(unit, steps) or again
+    gone = gone_of(unit)
+  end
+  local cut = new[1] and insert(new)
+  ends = ends and not cut
+  if new[1] and not ends then
+    unit:sync()
+  end
+  if steps or cut or again then
+    groups = flush.changed(unit, reads)
+  end
+  again = update(unit, groups) or again
   if gone[1] then
     delete(unit, gone)
   end

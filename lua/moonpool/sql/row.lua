@@ -209,10 +209,29 @@ function row.update_row(model, dialect, names, standing)
   end)
 end
 
---- The same, where the row still holds what is given for the checked columns. Parameters: values, key and version, and those.
+-- A column still holds a value. JSON, and arrays that are sent as such, are compared by their content.
+local function write_checked(w, field)
+  local kind, sent_as = field.kind_name, w.dialect.sent_as
+  if kind ~= "json" and not (sent_as and sent_as[kind] == "json") then
+    w:name(field.column):say(w.dialect.same)
+    return slot(w, field)
+  end
+  local placed = w.placed
+  w.placed = {} -- the value is one parameter, however often the text of the comparison has it
+  w:write {
+    op = "compare", operator = "=", left = { op = "column", field = field, kind = "json" },
+    right = { op = "slot", index = #w.slots + 1, kind = kind },
+  }
+  w.placed = placed
+end
+
+--- The same, where the row still holds what is given for the checked columns, and NULL in the empty ones. Parameters: values,
+--- key and version, and those of the checked columns.
 ---@param checked string[]
-function row.update_checked(model, dialect, names, checked)
-  return kept(model, dialect, "update " .. table.concat(names, ",") .. " of " .. table.concat(checked, ","), function()
+---@param empty string[]
+function row.update_checked(model, dialect, names, checked, empty)
+  local key = ("update %s of %s and no %s"):format(table.concat(names, ","), table.concat(checked, ","), table.concat(empty, ","))
+  return kept(model, dialect, key, function()
     local w = writer.new(dialect, false)
     w:say("UPDATE "):table_name(model):say(" SET ")
     for i, field in ipairs(fields_of(model, names)) do
@@ -222,8 +241,10 @@ function row.update_checked(model, dialect, names, checked)
     end
     where_row(w, model)
     for _, field in ipairs(fields_of(model, checked)) do
-      w:say(" AND "):name(field.column):say(dialect.same)
-      slot(w, field)
+      write_checked(w:say(" AND "), field)
+    end
+    for _, field in ipairs(fields_of(model, empty)) do
+      w:say(" AND "):name(field.column):say(" IS NULL")
     end
     return statement.new(w, { access = "write", output = "none" })
   end)

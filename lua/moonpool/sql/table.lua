@@ -170,6 +170,21 @@ local function indexes_of(model)
   return indexes
 end
 
+--- The lists of fields whose values one row of a table at most can have together; the key comes first.
+---@param model table
+---@return table[][]
+function tables.uniques(model)
+  model = model.base
+  local list = { model.key }
+  for _, field in ipairs(model.stored) do
+    if field.unique and not is_whole_key(model, field) then list[#list + 1] = { field } end
+  end
+  for _, index in ipairs(indexes_of(model)) do
+    if index.unique then list[#list + 1] = index.fields end
+  end
+  return list
+end
+
 --- The table of a model.
 ---@param model table
 ---@param dialect table
