@@ -326,7 +326,29 @@ describe("a configuration", function()
     assert.truthy(err.message:find("replica", 1, true))
     local all = mp.health()
     assert.equal("ok", (all.default or all[1]).status)
+    assert.truthy(raises("bad_argument", mp.health, "replica").message:find("mp.db(name):health()", 1, true))
     mp.close_all()
+  end)
+
+  it("asks all databases for their health at once", function()
+    local begun = {}
+    local function waiting_for(name, other)
+      return { url = "sqlite::memory:", on_connect = function()
+        begun[name] = true
+        while not begun[other] do
+          mp.sleep(0.001)
+        end
+      end }
+    end
+    mp.configure{
+      one = waiting_for("one", "two"), two = waiting_for("two", "one"), gone = "postgres://nobody@127.0.0.1:1/nowhere?connect_timeout=5",
+    }
+    local all = mp.timeout(60, mp.health)
+    assert.same({ "ok", "ok", "error" }, { all.one.status, all.two.status, all.gone.status })
+    assert.equal("gone", all.gone.database)
+    assert.is_truthy(mp.is(all.gone.error, "connection"))
+    mp.close_all()
+    assert.same({}, mp.health())
   end)
 
   it("reads every form of an SQLite URL", function()

@@ -118,6 +118,33 @@ databases.each("a key of several columns", function(open)
     assert.equal(2, Item:count())
   end)
 
+  it("is given by the names of its parts or in their order", function()
+    assert.equal("bread", Item:get{ 1, "b" }.name)
+    assert.is_nil(Item:get{ 2, "b" })
+    assert.equal("bread", Item:filter{ shop__name = "corner" }:get{ 1, "b" }.name)
+    assert.equal("axe", Item:filter{ pk = { 2, "a" } }:one().name)
+    assert.same({ "apple", "axe" }, Item:filter{ pk__in = { { 1, "a" }, { 2, "a" } } }:order_by("name"):pluck "name")
+    assert.equal("axe", Item:in_bulk{ { 2, "a" } }[2].a.name)
+    assert.same({ 3 }, counts(Line:filter{ item = { 2, "a" } }))
+    assert.equal("axe", Line:create{ count = 5, item = { 2, "a" } }.item.name)
+    local line = Line:get(1)
+    line.item = { 1, "b" }
+    assert.equal("bread", line.item.name)
+    db:session(function(s)
+      local bread = s:get(Item, { 1, "b" })
+      assert.equal(bread, s:get(Item, { shop = 1, number = "b" }))
+      assert.equal(0, #mp.testing.queries(function() assert.equal(bread, s:get(Item, { 1, "b" })) end))
+      assert.is_nil(s:get(Item, { 7, "b" }))
+    end)
+    for _, wrong in ipairs{ { 1 }, { 1, "b", 3 }, { 1, number = "b" }, { 1, mp.null }, { 1, "b", name = "x" } } do
+      local err = raises("bad_argument", Item.get, Item, wrong)
+      assert.truthy(err.message:find("shop, number", 1, true), err.message)
+      raises("bad_argument", db.session, db, function(s) s:get(Item, wrong) end)
+    end
+    raises("bad_argument", Item.get, Item, 1, "b")
+    raises("bad_argument", Shop.get, Shop, { 1, 2 })
+  end)
+
   it("is a set's owner", function()
     local apple = Item:get{ shop = 1, number = "a" }
     assert.same({ 1 }, apple.lines:pluck "count")

@@ -3,6 +3,7 @@
 local database = require "moonpool.database.database"
 local errors = require "moonpool.errors"
 local options = require "moonpool.database.options"
+local runtime = require "moonpool.runtime"
 local vocabulary = require "moonpool.vocabulary"
 
 local registry = {}
@@ -101,12 +102,22 @@ function registry.open(given, more)
   return database.open(given, more)
 end
 
---- How the configured databases are, by name. Never raises.
+--- How the configured databases are, by name; all are asked at once, so that one that does not answer delays no other.
 ---@return table<string, table>
-function registry.health()
-  local all = {}
-  for name, one in pairs(by_name) do
-    all[name] = one:health()
+--- Raises bad_argument for an argument, and when the task is cancelled.
+function registry.health(given)
+  if given ~= nil then
+    return bad("mp.health takes no argument: it asks all databases; mp.db(name):health() asks one")
+  end
+  local names, all = {}, {}
+  for name in pairs(by_name) do
+    names[#names + 1] = name
+  end
+  local list = runtime.map(names, function(name)
+    return by_name[name]:health()
+  end)
+  for place, name in ipairs(names) do
+    all[name] = list[place]
   end
   return all
 end

@@ -438,12 +438,9 @@ function transaction.innermost(database)
   return held and held.frame
 end
 
---- Run fn in a transaction of the database, or in the one that the task has there.
+--- Run fn in a transaction of the database, or in a savepoint of the one that the task has there.
 --- Raises what fn raises, after undoing all of it, and what a commit can fail with.
-function transaction.within(database, fn)
-  if transaction.current(database) then
-    return fn()
-  end
+function transaction.whole(database, fn)
   local frame = transaction.begin(database)
   frame.block = true
   local ok, value, extra = pcall(fn)
@@ -456,6 +453,15 @@ function transaction.within(database, fn)
     errors.suppress(value, problem)
   end
   return error(value, 0)
+end
+
+--- Run fn in a transaction of the database, or in the one that the task has there.
+--- Raises what fn raises, after undoing all of it, and what a commit can fail with.
+function transaction.within(database, fn)
+  if transaction.current(database) then
+    return fn()
+  end
+  return transaction.whole(database, fn)
 end
 
 return transaction

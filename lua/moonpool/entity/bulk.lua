@@ -86,7 +86,7 @@ function bulk.create(q, rows, options)
     end
   end
   if groups[1] then
-    transaction.within(database, function()
+    transaction.whole(database, function()
       for _, some in ipairs(groups) do
         if options.returning ~= false and conflict then
           failing.name(some, conflicts.objects, class, database, other, conflict, progress)

@@ -88,7 +88,7 @@ function bulk_update.run(q, objects, names)
   end
   local width = n / count
   local st = row.update_row(class.model, loading.dialect_of(database), written)
-  return (transaction.within(database, function()
+  return (transaction.whole(database, function()
     for _, one in ipairs(objects) do
       state.note(one, database)
     end

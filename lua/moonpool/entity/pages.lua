@@ -27,7 +27,10 @@ local function fetch(q)
   return rows, places
 end
 
-local function check_size(name, size)
+local function check_size(name, size, given)
+  if given ~= nil then
+    return bad(name .. " takes two arguments: what it shows is said by filter and order_by before it")
+  end
   if type(size) ~= "number" or size < 1 or size % 1 ~= 0 then
     return bad(name .. ": a page has a whole number of rows, 1 or more, not " .. vocabulary.quoted(size))
   end
@@ -35,8 +38,8 @@ end
 
 --- A page, counted from 1. Two statements.
 ---@return {items: table[], total: integer, pages: integer, page: integer, size: integer}
-function methods:page(number, size)
-  check_size("page", size)
+function methods:page(number, size, given)
+  check_size("page", size, given)
   if type(number) ~= "number" or number % 1 ~= 0 then
     return bad("page takes the number of a page, not " .. vocabulary.quoted(number))
   elseif self.top or self.skip then
@@ -87,8 +90,8 @@ end
 ---@param size integer
 ---@return {items: table[], next: string?}
 --- Raises bad_argument, also for a text that is no `next` of this order.
-function methods:after(text, size)
-  check_size("after", size)
+function methods:after(text, size, given)
+  check_size("after", size, given)
   if self.top or self.skip then
     return bad("after of a query set that has a limit or an offset")
   end

@@ -92,12 +92,14 @@ function methods:get(key, ...)
   elseif conditions and getmetatable(conditions) == nil then
     if next(conditions) == nil then
       return bad("get{}: say which row is meant; first() gives any")
+    elseif conditions[1] ~= nil and self.model.key[2] then -- the parts of its key, in their order
+      return one_of(self, fetch(at_most(self:filter{ pk = conditions }, 2)))
     end
     return one_of(self, fetch(at_most(self:filter(conditions), 2)))
   end
   local model = self.model
   if #model.key ~= 1 and not object.is(key) then
-    return bad(model.name .. " has a key of several columns: get{ ... } with each of them")
+    return bad(model.name .. " has a key of several columns: get{ ... } with each of them, by their names or in their order")
   elseif #model.key == 1 and self.shape == model.root and not self.top and not self.skip
     and not (self.extra and self.extra.prefetch) then
     return get_by_key(self, key)

@@ -1,5 +1,5 @@
 -- Keys of several columns, as values and in conditions. Such a key is an object, or a table with the values of its
--- parts by their names; a condition on it is one on all of its columns.
+-- parts by their names or in their order; a condition on it is one on all of its columns.
 
 local base = require "moonpool.field.base"
 local core = require "moonpool.core"
@@ -20,6 +20,22 @@ local function names_of(fields)
   return table.concat(names, ", ")
 end
 
+-- Of an array: it has every part, in the order of the key.
+local function in_order(field, keys, value)
+  local values, n = {}, 0
+  for place, part in pairs(value) do
+    values[place] = part
+    n = n + 1
+  end
+  for i in ipairs(keys) do
+    if n ~= #keys or values[i] == nil or values[i] == core.null then
+      errors.raise("bad_argument", ("%s: the key is of %s: a table has each of them by its name, or all %d in this order"):format(
+        field:title(), names_of(keys), #keys))
+    end
+  end
+  return values
+end
+
 --- The values of the parts, in the order of the key.
 ---@param field table  a relation with parts, or a whole key
 ---@param value any
@@ -36,6 +52,7 @@ function key.of(field, value)
   if why or getmetatable(value) ~= nil then
     errors.raise("bad_argument", ("%s: %s"):format(field:title(), why or "cannot take " .. vocabulary.quoted(value)))
   end
+  if value[1] ~= nil then return in_order(field, keys, value) end
   local values = {}
   for i, one in ipairs(keys) do
     local part = value[one.name]

@@ -134,7 +134,7 @@ function Session:delete(one)
   end
 end
 
--- A table of conditions that are the values of a key of several columns and nothing else.
+-- A table that holds the values of a key of several columns and nothing else, by their names or in their order.
 local function is_key(model, given)
   if model.key[2] == nil then
     return true
@@ -142,7 +142,7 @@ local function is_key(model, given)
   local n = 0
   for name in pairs(given) do
     local field = type(name) == "string" and model.by_name[name]
-    if not field or not field.primary_key then
+    if not (field and field.primary_key or given[1] ~= nil and model.key[name]) then
       return false
     end
     n = n + 1

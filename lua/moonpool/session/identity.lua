@@ -62,13 +62,16 @@ function identity.key(class, object)
   return relation.key_of(object, class.model.key)
 end
 
---- The same from values that a program gave: one, or a table by field name for several; nil where one is missing.
+--- The same from values that a program gave: one, or a table for several, by field name or in order; nil where one is
+--- missing.
 --- Raises bad_argument for a value that is none of the field's.
 function identity.key_given(model, given)
   local values, several = {}, model.key[2] ~= nil
-  for _, field in ipairs(model.key) do
+  for place, field in ipairs(model.key) do
     local value = given
-    if several then
+    if several and given[1] ~= nil then
+      value = given[place]
+    elseif several then
       value = given[field.name]
       if value == nil then
         value = given[field.attribute]

@@ -56,7 +56,8 @@ function methods.offset(q, count, given)
 end
 
 --- Rows first..last, counted from 1, like string.sub.
-function methods.slice(q, first, last)
+function methods.slice(q, first, last, given)
+  if given ~= nil then errors.raise("bad_argument", "slice takes the first and the last row: slice(21, 30)") end
   if amount("slice", first) < 1 then errors.raise("bad_argument", "slice counts rows from 1") end
   if last == nil then return query.limited(q, nil, first - 1) end
   return query.limited(q, math.max(amount("slice", last) - first + 1, 0), first - 1)
