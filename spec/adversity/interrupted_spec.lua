@@ -186,6 +186,55 @@ describe("mp.timeout inside a generator", function()
   end)
 end)
 
+databases.each("a generator that its consumer closes", function(open, database)
+  local db
+
+  before_each(function()
+    db = open { pool = { max = 3, timeout = 5 } }
+  end)
+
+  -- The generator stands inside the loop over what open_it gives, and is closed there.
+  local function closed_in(open_it)
+    local co = coroutine.create(function()
+      for _ in open_it() do
+        coroutine.yield()
+      end
+    end)
+    assert(coroutine.resume(co))
+    assert.truthy(db:pool_stats().busy >= 1)
+    assert.is_true(coroutine.close(co))
+    mp.timeout(20, function()
+      while db:pool_stats().busy > 0 do
+        mp.sleep(0.001)
+      end
+    end)
+    assert.equal(0, db.tally.held)
+  end
+
+  it("gives the connection of its stream back", function()
+    closed_in(function()
+      return db:stream "with recursive c(x) as (select 1 union all select x + 1 from c where x < 900) select x from c"
+    end)
+  end)
+
+  if database.dialect == "postgres" and not database.pooler then
+    it("gives the connection of its listener back", function()
+      local teller = mp.spawn(function()
+        while true do
+          db:notify("jobs", "one")
+          mp.sleep(0.002)
+        end
+      end)
+      local task = mp.spawn(closed_in, function() return db:listen("jobs", { timeout = 20 }) end)
+      mp.sleep(0)
+      pcall(task.wait, task)
+      teller:cancel()
+      pcall(teller.wait, teller)
+      task:wait()
+    end)
+  end
+end)
+
 -- Each of these would wait for its pool.timeout, and that is longer than the test.
 describe("a wait that would never end", function()
   local function in_time(fn)

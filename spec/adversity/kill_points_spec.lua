@@ -1,22 +1,25 @@
 -- Each scenario of spec/support/scenarios.lua, killed at each place where it waits: its task cancelled there, the task around
--- it, the deadline of a block inside a transaction passed there, or left there by a consumer that lost interest. Whatever it
--- was doing, every connection comes back, works, and has no transaction open, also for the server.
+-- it, the deadline of a block inside a transaction passed there, or left (and collected) or closed there by a consumer that
+-- lost interest. Whatever it was doing, every connection comes back, works, and has neither a transaction nor a savepoint open,
+-- also for the server.
 -- MOONPOOL_LONG=points kills at all places; otherwise a seeded part. MOONPOOL_SEED=n chooses it.
 
 local mp = require "moonpool"
 local databases = require "spec.support.databases"
 local scenarios = require "spec.support.scenarios"
+local savepoints = require "spec.support.savepoints"
 local servers = require "spec.support.servers"
 local core = require "moonpool.core"
 local holding = require "moonpool.database.holding"
 local scheduler = require "moonpool.runtime.scheduler"
 local scope = require "moonpool.runtime.scope"
+local transaction = require "moonpool.database.transaction"
 local task_module = require "moonpool.runtime.task"
 
 scenarios.load()
 local long, under = os.getenv "MOONPOOL_LONG" == "points", os.getenv "MOONPOOL_UNDER"
 local ROOM = 3 -- connections
-local PART = long and 1 or under and 25 or 12 -- one place of so many is tried
+local PART = long and 1 or under and 40 or 25 -- one place of so many is tried
 local TURNS = long and { 1, 8, 40 } or { 1, 8 } -- of the loop, from the wait to the kill: the answer may be there by then
 
 -- ---- the places ----
@@ -77,7 +80,7 @@ end
 ways["cancelled"] = cancelled "itself"
 ways["cancelled from above"] = cancelled "the task around it"
 
--- Inside of a transaction that goes on, or says that it cannot.
+-- Inside of a transaction that goes on with no savepoint more than it had, or says that it cannot.
 ways["given up by a deadline"] = function(w, place, turns, one)
   local block
   w.at = function(task)
@@ -93,22 +96,24 @@ ways["given up by a deadline"] = function(w, place, turns, one)
   end
   w.db:atomic(function(tx)
     tx:on_commit(function() w.outer = 1 end)
-    local ok, err = pcall(mp.timeout, 3600, function()
-      block = scheduler.current.scope
-      one.run(w)
+    w.savepoint = savepoints.left(tx, function()
+      local ok, err = pcall(mp.timeout, 3600, function()
+        block = scheduler.current.scope
+        one.run(w)
+      end)
+      if block then
+        block.over = true
+      end
+      if not ok and mp.is(err, "cancelled") then
+        error(err, 0)
+      end
+      w.put "outer"
     end)
-    if block then
-      block.over = true
-    end
-    if not ok and mp.is(err, "cancelled") then
-      error(err, 0)
-    end
-    w.put "outer"
   end)
 end
 
 -- Places are the statements here, and here(): a generator can be left where the program's own code runs.
-ways["left by its consumer"] = function(w, place, _, one)
+local function generator(w, place, one, leave)
   w.places = 0
   local inner
   local function left()
@@ -125,14 +130,30 @@ ways["left by its consumer"] = function(w, place, _, one)
   w.here = function() here() left() end
   inner = coroutine.create(one.run)
   local ok, err = coroutine.resume(inner, w)
+  local co = inner
   inner, w.here = nil, here
   off()
   if not ok then
     error(err, 0)
   end
+  leave(co)
 end
 
-local names = { "cancelled", "cancelled from above", "given up by a deadline", "left by its consumer" }
+ways["left by its consumer"] = function(w, place, _, one)
+  return generator(w, place, one, function() end)
+end
+
+ways["closed by its consumer"] = function(w, place, _, one)
+  return generator(w, place, one, function(inner)
+    local ok, err = coroutine.close(inner)
+    if not ok and err.kind ~= "not_yieldable" then
+      error(err, 0)
+    end
+  end)
+end
+
+local names = { "cancelled", "cancelled from above", "given up by a deadline", "left by its consumer", "closed by its consumer" }
+local by_consumer = { ["left by its consumer"] = true, ["closed by its consumer"] = true }
 
 -- ---- what must be so afterwards ----
 
@@ -201,6 +222,9 @@ local function damage(w)
     for i, conn in ipairs(conns) do
       conn:begin() -- raises where one is open, or a savepoint on SQLite
       conn:execute("update item set n = -1 where name = 'nobody'")
+      if savepoints.known(conn, "mp_1") then
+        problem = "connection " .. i .. " has a savepoint that nobody has made"
+      end
       conn:rollback()
       if conn:fetch_val("select 41 + 1") ~= 42 then
         problem = "connection " .. i .. " answers something else"
@@ -217,7 +241,9 @@ local function wrong_rows(w, one, killed)
   local inside = w.outer and one.whole == "alone"
   local n = w.db:fetch_val("select count(*) from item where name <> 'outer'")
   local outer = w.db:fetch_val("select count(*) from item where name = 'outer'")
-  if outer ~= (w.outer or 0) then
+  if w.savepoint then
+    return w.savepoint
+  elseif outer ~= (w.outer or 0) then
     return ("the transaction around it has %s, and %d of its rows are there"):format(w.outer and "committed" or "failed", outer)
   elseif n > (one.most or one.rows) or one.whole and not inside and n ~= 0 and n ~= one.rows then
     return n .. " rows are there"
@@ -231,7 +257,7 @@ local fine = { cancelled = true, timeout = true, in_failed_transaction = true, c
 
 -- Run it, killed at that place (0: nowhere). Gives how many places there were, and what was wrong.
 local function run(w, way, one, place, turns)
-  w.places, w.outer = 0, nil
+  w.places, w.outer, w.savepoint = 0, nil, nil
   w.before = census()
   local born = task_module.born
   local watched, tasks = true, {}
@@ -322,7 +348,7 @@ databases.each("a scenario that is killed where it waits", function(open, databa
           end
           all = all + places
           for place = 1, places do
-            for _, turns in ipairs(way == "left by its consumer" and { 1 } or TURNS) do
+            for _, turns in ipairs(by_consumer[way] and { 1 } or TURNS) do
               if random(PART) == 1 then
                 tried = tried + 1
                 wrong = select(2, run(w, way, one, place, turns))
@@ -368,6 +394,24 @@ databases.each("a scenario that is killed where it waits", function(open, databa
       assert.truthy(damage(w))
       tx:rollback()
       w.impatient = false
+      assert.is_nil(damage(w))
+    end)
+
+    it("is found out when a savepoint stays open", function()
+      w = world(open, database)
+      local end_of = transaction.commit
+      transaction.commit = function(frame) -- a savepoint is forgotten, not released
+        if not frame.parent then
+          return end_of(frame)
+        end
+        frame.over, frame.task.locals[frame.database].frame = true, frame.parent
+      end
+      local found
+      pcall(w.db.atomic, w.db, function(tx)
+        found = savepoints.left(tx, function() w.db:atomic(function() w.put "a" end) end)
+      end)
+      transaction.commit = end_of
+      assert.equal("savepoint mp_1 is open on the server", found)
       assert.is_nil(damage(w))
     end)
 

@@ -189,10 +189,8 @@ function Listener:close()
   local parts = self.parts
   if not parts.over then
     holding.owned(self, "a listener")
-    if parts.op then
-      pcall(stop, parts.op) -- where nothing can wait, it ends by itself
-    end
-    give_back(parts, true)
+    local stopped = parts.op and pcall(stop, parts.op)
+    give_back(parts, stopped) -- where nothing can wait, as in coroutine.close, the wait has forgotten it: it ends by itself
   end
   self.rows, self.at = {}, 0
 end

@@ -188,8 +188,8 @@ end
 function Stream:close()
   if not self.parts.over then
     holding.owned(self, "a stream")
-    pcall(stop, self) -- where nothing can wait, it ends by itself
-    finish(self, true)
+    local stopped = pcall(stop, self)
+    finish(self, stopped) -- where nothing can wait, as in coroutine.close, the wait has forgotten it: it ends by itself
   end
   self.rows, self.at = {}, 0
 end

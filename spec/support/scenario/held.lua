@@ -244,16 +244,18 @@ end)
 -- ---- notes ----
 
 scenario("listen", 0, function(w)
-  local teller = mp.spawn(function()
-    while true do
+  local heard = false
+  mp.gather(function() -- so that nobody goes on listening when the other one was killed
+    for _ in w.db:listen("jobs", { timeout = 3600 }) do
+      break
+    end
+    heard = true
+  end, function()
+    while not heard do
       w.db:notify("jobs", "one")
       mp.sleep(0.002)
     end
   end)
-  for _ in w.db:listen("jobs", { timeout = 3600 }) do
-    break
-  end
-  teller:cancel()
 end, { only = "postgres" })
 scenario("listen, left", 0, function(w)
   w.db:notify("jobs", "one")
