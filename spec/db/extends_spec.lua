@@ -62,6 +62,28 @@ databases.each("an entity that extends another", function(open)
     assert.same({ "ann" }, User:pluck("name"))
   end)
 
+  it("does not take over a row of another kind", function()
+    fill()
+    local before = db:fetch_all("SELECT * FROM people ORDER BY id")
+    local admin = Admin:create{ name = "dan", level = 1, mail = "m" }
+    local root = Root:create{ name = "eve", level = 1, mail = "r" }
+    local way = { conflict = { "mail" }, update = { "name", "level" } }
+    raises("unique", Root.upsert, Root, { name = "x", level = 9, mail = "m" }, way)
+    way.on_conflict = "update"
+    raises("unique", Root.bulk_create, Root, { { name = "x", level = 9, mail = "m" } }, way)
+    way.returning = false
+    raises("unique", Root.bulk_create, Root, { { name = "n", level = 9, mail = "n" }, { name = "x", level = 9, mail = "m" } }, way)
+    assert.same({ "dan", 1 }, { admin:refresh().name, admin.level })
+    assert.equal(0, User:filter{ mail = "n" }:count())
+    way.on_conflict, way.returning = nil, nil
+    assert.equal(root.id, Admin:upsert({ name = "eva", level = 2, mail = "r" }, way).id) -- what extends it is one of it
+    assert.same({ "eva", 2 }, { root:refresh().name, root.level })
+    assert.equal("Root", root.kind)
+    assert.equal(0, Root:bulk_create({ { name = "x", level = 9, mail = "m" } },
+      { on_conflict = "ignore", conflict = { "mail" }, returning = false }))
+    assert.equal(#before + 2, User:count())
+  end)
+
   it("says itself in its rows, whatever writes them", function()
     fill()
     Admin:bulk_create{ { name = "dan", level = 1 }, { name = "eve", level = 1 } }

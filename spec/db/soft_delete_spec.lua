@@ -133,6 +133,52 @@ databases.each("soft_delete", function(open)
     end)
   end)
 
+  it("is refused where a row that is not marked leads there with protect, and leaves what says restrict alone", function()
+    local Note = mp.entity("Note", {
+      text = f.string(), author = f.belongs_to("Author", { inverse = "notes", on_delete = "protect" }),
+    }, { database = db, soft_delete = true })
+    Note:create_table()
+    local ada, bob = fill()
+    local note = Note:create{ text = "x", author = ada }
+    local err = raises("protected", ada.delete, ada)
+    assert.truthy(err.message:find("Note.author", 1, true))
+    raises("protected", function() Author:all_rows():delete() end)
+    raises("protected", db.session, db, function(s) s:delete(s:get(Author, ada.id)) end)
+    assert.equal(2, Author:count())
+    assert.equal(1, Author:filter{ name = "bob" }:delete())
+    assert.equal(2, Book:filter{ author_id = ada.id }:count())
+    note:delete()
+    assert.equal(1, ada:delete())
+    assert.equal(0, Author:count())
+    assert.equal(3, Book:count()) -- their rows stay, and so do the keys in these
+    raises("protected", ada.purge, ada)
+    assert.is_nil(Author:get(bob.id))
+  end)
+
+  it("leaves unique values in use, which is said where they are in the way", function()
+    local Page = mp.entity("Page", { slug = f.string{ max = 20, unique = true }, title = f.string{ null = true } },
+      { database = db, soft_delete = true })
+    Page:create_table()
+    local old = Page:create{ slug = "home" }
+    old:delete()
+    for _, around in ipairs{ function(fn) return fn() end, function(fn) return db:atomic(fn) end } do
+      for name, fn in pairs{
+        get_or_create = function() return Page:get_or_create({ slug = "home" }, { title = "x" }) end,
+        update_or_create = function() return Page:update_or_create({ title = "x" }, { slug = "home" }) end,
+      } do
+        local err = raises("unique", around, fn)
+        assert.same({ "slug" }, err.columns, name)
+        assert.truthy(err.message:find("marked as deleted", 1, true), err.message)
+        assert.truthy(err.message:find("only_deleted", 1, true), err.message)
+        assert.is_nil(err.message:find("home", 1, true))
+      end
+    end
+    old:restore()
+    assert.is_false((select(2, Page:get_or_create{ slug = "home" })))
+    assert.is_true((select(2, Page:get_or_create{ slug = "other" })))
+    assert.equal(2, Page:count())
+  end)
+
   it("is refused where the entity has none", function()
     local Plain = mp.entity("Plain", { n = f.integer{ default = 1 } }, { database = db })
     db:create_all()

@@ -76,6 +76,26 @@ databases.each("a row that may be there", function(open)
     assert.equal("ada 1, bob 2", ages())
   end)
 
+  it("is told by columns that are unique together only, before anything is sent", function()
+    local asked = mp.testing.queries(function()
+      for _, conflict in ipairs{ { "age" }, { "name", "nick" }, { "name", "id" } } do
+        local err = raises("bad_argument", Person.upsert, Person, { name = "x" }, { conflict = conflict, update = { "age" } })
+        assert.truthy(err.message:find(conflict[1], 1, true))
+        assert.truthy(err.message:find("id, name, nick", 1, true), err.message)
+        for _, how in ipairs{ "update", "ignore" } do
+          raises("bad_argument", Person.bulk_create, Person, { { name = "x" } }, { on_conflict = how, conflict = conflict })
+        end
+      end
+    end)
+    assert.equal(0, #asked)
+    local Seat = mp.entity("Seat", { hall = f.integer(), number = f.integer(), taken = f.boolean{ default = false } },
+      { database = db, indexes = { { "hall", "number", unique = true } } })
+    Seat:create_table()
+    local way = { conflict = { "number", "hall" }, update = { "taken" } }
+    assert.equal(Seat:upsert({ hall = 1, number = 2 }, way).id, Seat:upsert({ hall = 1, number = 2, taken = true }, way).id)
+    assert.is_true(Seat:one().taken)
+  end)
+
   it("that may not be there is an error with the field", function()
     for field, fn in pairs{
       name = function() return Person:create{ name = "ada" } end,

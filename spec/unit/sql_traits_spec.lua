@@ -136,6 +136,21 @@ describe("a version", function()
     }, "upsert", { "title", "n" }, 1, { "title" }, { "title" })
   end)
 
+  it("and the kind of a row are left as they are by upserts of what extends an entity", function()
+    model.declare("Pet", { name = f.string { unique = true }, n = f.integer { version = true } })
+    local m = model.declare("Dog", {}, { extends = "Pet", discriminator = "kind" })
+    assert_row({ model = m,
+      postgres = [[INSERT INTO "pet" ("name", "kind") VALUES ($1, $2) ON CONFLICT ("name") DO UPDATE SET ]]
+        .. [["name" = excluded."name", "n" = "pet"."n" + 1 WHERE "pet"."kind" = 'Dog']],
+      mariadb = "INSERT INTO `pet` (`name`, `kind`) VALUES (?, ?) ON DUPLICATE KEY UPDATE `name` = if((`kind` = 'Dog' "
+        .. "OR 9223372036854775807 + length(concat_ws('', 'another unique key', `name`)) > 0) AND (`name` = VALUES(`name`) "
+        .. "OR 9223372036854775807 + length(concat_ws('', 'another unique key', `name`)) > 0), VALUES(`name`), NULL), "
+        .. "`n` = `pet`.`n` + 1",
+      sqlite = [[INSERT INTO "pet" ("name", "kind") VALUES (?1, ?2) ON CONFLICT ("name") DO UPDATE SET ]]
+        .. [["name" = excluded."name", "n" = "pet"."n" + 1 WHERE "pet"."kind" = 'Dog']],
+    }, "upsert", { "name", "kind" }, 1, { "name" }, { "name" })
+  end)
+
   it("is one for an entity", function()
     assert.matches("a and b are both its version", refused("bad_argument",
       { a = f.integer { version = true }, b = f.integer { version = true } }))

@@ -13,7 +13,8 @@
 --   limits(w, top, skip)   order_item(w, item)   named_key(w, item)   member(w, select)
 --   distinct_on        whether SELECT DISTINCT ON (...) is there
 --   lock(w, select)    how for_update ends a SELECT; locks: whether it does
---   upsert(w, conflict, update, key)   lists of columns; key: the table's own
+--   upsert(w, conflict, update, key, counter, kinds)   lists of columns; key: the table's own; counter: what counts the row's
+--                      version, written behind them; kinds: the condition that the row is of an entity, or nil
 --   ignored            optional: how rows that an upsert left alone are told from new ones, where the number of affected
 --                      rows does not: statements that forget and count them, and returned(w, column), NULL for such a row
 --   assigned(w, field, node)
@@ -103,8 +104,9 @@ function common.member(w, select) w:say("("):select(select):say(")") end
 
 function common.named_key(w, item) w:name(item.name) end
 
---- The end of an INSERT that may meet rows which are there: update is a list of columns, or empty.
-function common.upsert(w, conflict, update)
+--- The end of an INSERT that may meet rows which are there: update is a list of columns, or empty. A row of another kind is left
+--- alone.
+function common.upsert(w, conflict, update, _, counter, kinds)
   w:say(" ON CONFLICT")
   if #conflict > 0 then w:say(" ("):list(conflict, "name"):say(")") end
   if #update == 0 then return w:say(" DO NOTHING") end
@@ -113,6 +115,11 @@ function common.upsert(w, conflict, update)
   for i, column in ipairs(update) do
     if i > 1 then w:say(", ") end
     w:name(column):say(" = excluded."):name(column)
+  end
+  if counter then counter() end
+  if kinds then
+    w.qualify = true -- there is the new row as well
+    w:say(" WHERE "):write(kinds)
   end
 end
 

@@ -300,13 +300,17 @@ return common.dialect {
     return text
   end,
 
-  -- Whatever key was met comes here: another one than that which is meant must not change its row. A row that stays as it
+  -- Whatever key was met comes here: another one than that which is meant must not change its row, nor one of another kind. A row that stays as it
   -- is counts like one that is new, so they are counted apart.
-  upsert = function(w, conflict, update, key)
+  upsert = function(w, conflict, update, key, counter, kinds)
     local first = update[1] or conflict[1] or key[1]
     w:say(" ON DUPLICATE KEY UPDATE "):name(first):say(" = ")
     local guarded = #conflict > 0 or #update == 0
     if guarded then w:say("if(") end
+    if kinds then
+      w:say("("):write(kinds):say(" OR ")
+      fail(w, "another unique key", function() w:name(conflict[1]) end):say(" > 0) AND ")
+    end
     if #conflict > 0 then
       w:say("(")
       for i, column in ipairs(conflict) do
@@ -324,6 +328,7 @@ return common.dialect {
     for i = 2, #update do
       w:say(", "):name(update[i]):say(" = VALUES("):name(update[i]):say(")")
     end
+    if counter then counter() end
   end,
 
   ignored = {

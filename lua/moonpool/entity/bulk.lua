@@ -125,6 +125,9 @@ function bulk.upsert(q, values, options)
   state.note(one, database)
   local made = statement.run(database, nil, st.sql, "write", params, n, loading.options(database, st), core.rows,
     st.plan)[1]
+  if made == nil and class.model.kinds then
+    return conflicts.other_kind(class, conflict)
+  end
   inserting.follow_key(class, database, names, params, 1)
   bulk_insert.written(class, one, made, all, other)
   return one

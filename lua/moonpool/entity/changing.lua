@@ -10,6 +10,7 @@ local loading = require "moonpool.entity.loading"
 local query = require "moonpool.sql.query"
 local query_set = require "moonpool.entity.query"
 local statement = require "moonpool.database.statement"
+local tables = require "moonpool.sql.table"
 local transaction = require "moonpool.database.transaction"
 local tree = require "moonpool.tree"
 local vocabulary = require "moonpool.vocabulary"
@@ -106,7 +107,11 @@ function methods:delete(given)
     return errors.raise("bad_argument", "the rows of only_deleted() are deleted already: purge() removes them for good")
   end
   compile.check_change(self, "delete")
-  local rows = run_update(query.with_deleted(self, nil), with_traits(self.model, { [field.name] = core.now_datetime() }))
+  local _, database = place_of(self)
+  local standing = query.with_deleted(self, nil)
+  local rows = guard.around_mark(self.model, database, standing, true, "rows of " .. self.model.name, function()
+    return run_update(standing, with_traits(self.model, { [field.name] = core.now_datetime() }))
+  end)
   return rows, { [self.model.name] = rows }
 end
 
@@ -180,6 +185,35 @@ local function trying(q)
   return query.with(q, extra)
 end
 
+-- A row that is marked as deleted has a unique value still: it is in the way of a new one, and no query finds it.
+local function refuse_deleted(q, all)
+  local model = q.model
+  if not model.soft_delete then
+    return
+  end
+  local _, database = place_of(q)
+  local marked = query.with(model.class.root, { database = database }):only_deleted()
+  for _, fields in ipairs(tables.uniques(model)) do
+    local match, columns = {}, {}
+    for place, field in ipairs(fields) do
+      match[field.name], columns[place] = all[field.name], field.name
+      if match[field.name] == nil then
+        match[field.name] = all[field.attribute]
+      end
+      if match[field.name] == nil or match[field.name] == core.null then
+        match = nil
+        break
+      end
+    end
+    local one = match and marked:get(match)
+    if one then
+      return errors.raise("unique", ("%s has this %s already, and is marked as deleted: restore() brings it back, purge() removes it; %s")
+        :format(tostring(one), table.concat(columns, ", "), model.name .. ":only_deleted() finds it"),
+        { table = model.table, columns = columns })
+    end
+  end
+end
+
 -- Another task may create the row between our look and our insert: then it is there. In a transaction the insert must not
 -- fail for that: on some servers it would be over.
 local function find_or_create(q, match, values)
@@ -209,7 +243,9 @@ local function find_or_create(q, match, values)
   found = get_other(q, match, inside)
   if found then
     return found, false
-  elseif problem then
+  end
+  refuse_deleted(q, all)
+  if problem then
     return error(problem, 0)
   end
   -- another unique column has the value: the server says which

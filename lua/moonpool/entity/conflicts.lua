@@ -9,6 +9,7 @@ local loading = require "moonpool.entity.loading"
 local row = require "moonpool.sql.row"
 local state = require "moonpool.entity.state"
 local statement = require "moonpool.database.statement"
+local tables = require "moonpool.sql.table"
 local validation = require "moonpool.entity.validation"
 local vocabulary = require "moonpool.vocabulary"
 
@@ -59,6 +60,45 @@ local function with_traits(model, update)
   return list
 end
 
+-- Which conflict is meant can be told only by columns that are unique together; not every server says so itself.
+local function check_unique(class, names)
+  local wanted = {}
+  for _, name in ipairs(names) do
+    wanted[name] = true
+  end
+  local function fits(fields)
+    for _, field in ipairs(fields) do
+      if not wanted[field.attribute] then
+        return false
+      end
+    end
+    return #fields == #names
+  end
+  local known = {}
+  for place, fields in ipairs(tables.uniques(class.model)) do
+    if fits(fields) then
+      return
+    end
+    local list = {}
+    for at, field in ipairs(fields) do
+      list[at] = field.name
+    end
+    known[place] = table.concat(list, " + ")
+  end
+  return bad(("conflict = { %s }: these columns of %s are not unique together; what is: %s"):format(
+    table.concat(names, ", "), class.name, table.concat(known, ", ")))
+end
+
+--- The row that is in the way of one of these is of another entity that shares its table.
+function conflicts.other_kind(class, conflict)
+  local columns = {}
+  for place, name in ipairs(conflict.conflict) do
+    columns[place] = class.model:field(name).name
+  end
+  return errors.raise("unique", ("the row that has this %s already is no %s: it is of another kind, and stays as it is")
+    :format(table.concat(columns, ", "), class.name), { table = class.model.table, columns = columns })
+end
+
 --- What a conflict is and what happens then: two arrays of attributes, or nil for none.
 ---@param options {conflict: string[]?, update: string[]?}
 ---@param mode string? "ignore" or "update"
@@ -78,7 +118,9 @@ function conflicts.read(class, options, mode)
     keys[place] = field.attribute
   end
   local conflict = options.conflict and conflicts.attributes(class, options.conflict, "conflict")
-  if conflict == nil then
+  if conflict and conflict[1] then
+    check_unique(class, conflict)
+  elseif conflict == nil then
     conflict = mode == "ignore" and {} or keys
   end
   local update = {}
@@ -124,6 +166,8 @@ function conflicts.objects(some, class, database, other, conflict, progress)
       loading.options(database, st), core.rows, st.plan)[1]
     if made and made[back[1]] ~= nil then -- a part of the key, which is never NULL
       bulk_insert.written(class, one, made, back, other)
+    elseif class.model.kinds and conflict.update[1] then
+      return conflicts.other_kind(class, conflict)
     end
     some.at = nil
     progress(1)
@@ -155,6 +199,9 @@ function conflicts.rows(some, class, database, conflict, options, progress)
     local rows = math.min(batch, some.n - from)
     affected = affected + statement.many(database, nil, st.sql, some.params, some.width, rows, from,
       loading.options(database, st))
+    if class.model.kinds and conflict.update[1] and affected < from + rows then
+      return conflicts.other_kind(class, conflict)
+    end
     progress(rows)
   end
   return ignored and count_upserts(database, some, conflict, ignored) or affected

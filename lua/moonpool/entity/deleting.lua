@@ -88,7 +88,9 @@ function deleting.delete(self, class, database)
   check_saved(self)
   state.write_next(self)
   hooks.run(class, self, "before_delete")
-  local affected = updating.assign(self, class, database, { field }, { core.now_datetime() }, true)
+  local affected = guard.around_mark(class.model, database, self, false, tostring(self), function()
+    return updating.assign(self, class, database, { field }, { core.now_datetime() }, true)
+  end)
   if affected == 0 and class.model.version then
     return updating.stale(self, class)
   end

@@ -1,6 +1,7 @@
 -- What has to happen before rows are deleted, beyond what their database does by itself: on_delete = "protect" says who
 -- leads to them, and on_delete = "set_default" is done here where the server cannot. Also behind relations that cascade:
--- what would go with the rows is asked too.
+-- what would go with the rows is asked too. Rows that are only marked as deleted stay, and take none along: what says
+-- "protect" and leads to them itself is asked, and what is marked as well is not in the way.
 
 local errors = require "moonpool.errors"
 local loading = require "moonpool.entity.loading"
@@ -23,7 +24,7 @@ local function collect(model, behind, passed, list)
         seen[column] = true
         local path = behind and field.name .. "__" .. behind or field.name
         if field.on_delete == "protect" or field.on_delete == "set_default" then
-          list[#list + 1] = { field = field, path = path }
+          list[#list + 1] = { field = field, path = path, direct = behind == nil }
         elseif field.on_delete == "cascade" and not passed[other] then
           passed[other] = true
           collect(other, path, passed, list)
@@ -49,17 +50,17 @@ model_of.on_declare(function()
 end)
 
 -- The rows that lead to those that are to be deleted: to an object, or to the rows of a query set.
-local function rows_behind(one, database, rows, is_query)
+local function rows_behind(one, database, rows, is_query, marks)
   local model = one.field.model
   local root = query.with(model.class.root, { database = database })
-  if model.soft_delete then
+  if model.soft_delete and not marks then
     root = root:with_deleted()
   end
   return root:filter{ [one.path .. (is_query and "__in" or "")] = rows }
 end
 
-local function check(one, database, rows, is_query, title)
-  local count = rows_behind(one, database, rows, is_query):count()
+local function check(one, database, rows, is_query, title, marks)
+  local count = rows_behind(one, database, rows, is_query, marks):count()
   if count > 0 then
     local field = one.field
     return errors.raise("protected", ("%s cannot be deleted: %d row%s of %s lead%s to %s by %s, which says on_delete = \"protect\"")
@@ -96,6 +97,26 @@ function guard.around(model, database, rows, is_query, title, fn)
       elseif lacks then
         set_default(one, database, rows, is_query)
       end
+    end
+    return fn()
+  end)
+end
+
+--- The same for fn that marks the rows as deleted.
+---@return any what fn gives. Raises protected, and what fn and the statements raise.
+function guard.around_mark(model, database, rows, is_query, title, fn)
+  local list = {}
+  for _, one in ipairs(guards_of(model)) do
+    if one.direct and one.field.on_delete == "protect" then
+      list[#list + 1] = one
+    end
+  end
+  if list[1] == nil then
+    return fn()
+  end
+  return transaction.within(database, function()
+    for _, one in ipairs(list) do
+      check(one, database, rows, is_query, title, true)
     end
     return fn()
   end)

@@ -181,11 +181,15 @@ function row.upsert(model, dialect, names, rows, conflict, update, returning)
       columns[i] = {}
       for j, field in ipairs(list) do columns[i][j] = field.column end
     end
-    local counter = #update > 0 and model.version and model.version.column
-    dialect.upsert(w, columns[1], columns[2], columns[3])
-    if counter then
-      w:say(", "):name(counter):say(" = "):name(model.table):say("."):name(counter):say(" + 1")
+    local counter, kinds
+    if #update > 0 then
+      kinds = source.scope(model, nil, "with").base.standing
+      counter = model.version and function()
+        local column = model.version.column
+        w:say(", "):name(column):say(" = "):name(model.table):say("."):name(column):say(" + 1")
+      end
     end
+    dialect.upsert(w, columns[1], columns[2], columns[3], counter, kinds)
     return finish_insert(w, returning and fields_of(model, returning), #update == 0)
   end)
 end
