@@ -62,6 +62,25 @@ databases.each("an entity that extends another", function(open)
     assert.same({ "ann" }, User:pluck("name"))
   end)
 
+  it("is refused while the other one is declared again and it is not", function()
+    local _, bob = fill()
+    mp.entity("User", { name = f.string{ max = 50 }, mail = f.string{ null = true } }, { database = db, table = "persons" })
+    for name, fn in pairs{
+      Admin = function() return Admin:count() end,
+      Root = function() return Root:create{ name = "x", level = 1 } end,
+    } do
+      assert.truthy(raises("bad_argument", fn).message:find(name .. " extends ", 1, true))
+    end
+    for _, call in ipairs{ bob.refresh, bob.delete, bob.save } do
+      raises("bad_argument", call, bob)
+    end
+    local Again = mp.entity("Admin", { level = f.integer{ min = 1 } }, { extends = "User", discriminator = "kind" })
+    db:create_all()
+    assert.equal("Again", Again:create{ name = "Again", level = 1 }.name)
+    assert.equal(1, db:fetch_val("select count(*) from persons"))
+    assert.truthy(raises("bad_argument", Root.count, Root).message:find("declare Root again", 1, true))
+  end)
+
   it("does not take over a row of another kind", function()
     fill()
     local before = db:fetch_all("SELECT * FROM people ORDER BY id")

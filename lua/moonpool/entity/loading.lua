@@ -23,17 +23,29 @@ local unpack = unpack or table.unpack
 local core_objects, run, current = core.objects, statement.run, runtime.current
 local originals = state.originals
 
+local function refuse_left_behind(model)
+  return errors.raise("bad_argument", ("%s extends %s, which was declared again since: declare %s again behind it"):format(
+    model.name, model.left_behind, model.name))
+end
+
 --- The database of an entity, unless something else was said with using().
 ---@return table database
---- Raises not_configured, unknown_database.
+--- Raises not_configured, unknown_database, bad_argument for an entity whose parent was declared again.
 function loading.database_of(class)
-  return registry.db(class.model.database)
+  local model = class.model
+  if model.left_behind then
+    return refuse_left_behind(model)
+  end
+  return registry.db(model.database)
 end
 
 --- Where a query set runs: its class, its database, and that again when it is not the entity's own.
 function loading.place_of(q)
   local class, extra = q.model.class, q.extra
   local other = extra and extra.database
+  if q.model.left_behind then
+    return refuse_left_behind(q.model)
+  end
   return class, other or registry.db(class.model.database), other
 end
 

@@ -82,7 +82,15 @@ function family.join(model)
   children[#children + 1] = model
 end
 
---- Undo that: the declaration failed. before: the one in whose place it came, if there was one.
+--- A model was declared again: what still extends the former one has its table and fields, which are not meant any more.
+function family.leave_behind(former)
+  for _, child in ipairs(former.children) do
+    child.left_behind = child.left_behind or former.name
+    family.leave_behind(child)
+  end
+end
+
+--- Undo family.join: the declaration failed. before: the one in whose place it came, if there was one.
 function family.leave(model, before)
   local children = model.parent.children
   for i, child in ipairs(children) do

@@ -229,6 +229,7 @@ local function new(name, options)
     find = model.find, names = model.names,
     -- found once for each text; root: the shape of the query set of all rows
     root = nil, paths = {}, places = {}, remembered = 0, expressions = {}, statements = {},
+    left_behind = false, -- the name of the one it extends, where that was declared again
   }, Model)
   self.base = self -- the one whose table it is
   return self
@@ -320,6 +321,7 @@ function model.declare(name, fields, options)
   if done and parent then done, problem = pcall(family.join, self) end
   if done then done, problem = pcall(connect, self) end
   if not done then return undo(problem) end
+  if before then family.leave_behind(before) end
   forget_all()
   for _, watcher in ipairs(watchers) do watcher(self) end
   return self
