@@ -121,16 +121,18 @@ static void waited_too_long(mp_timer *timer)
   mp_hold *hold = mp_container_of(timer, mp_hold, timer);
   mp_pool *pool = hold->pool;
   mp_pool_stats stats;
-  char text[512];
+  char text[512], connecting[32] = "";
   const char *what = hold->counted == &pool->gated_n || hold->slot != NULL
                          ? "another writer was at work for"
                          : "no connection was free for";
   mp_error error = {.kind = MP_E_POOL_TIMEOUT, .retryable = MP_RETRY_CONNECT, .message = text};
   mp_pool_get_stats(pool, &stats);
-  snprintf(text, sizeof text, "%s %.3g s (size %d of %d, %d busy, %d waiting)%s%s", what,
+  if (pool->slot_n[MP_SLOT_CONNECTING] > 0)
+    snprintf(connecting, sizeof connecting, " %d connecting,", pool->slot_n[MP_SLOT_CONNECTING]);
+  snprintf(text, sizeof text, "%s %.3g s (size %d of %d, %d busy,%s %d waiting)%s%s", what,
            (double)(mp_clock_ns() - hold->since_ns) / 1e9, stats.size, stats.max, stats.busy,
-           stats.waiting, pool->connect_text[0] != '\0' ? "; the last connect failed: " : "",
-           pool->connect_text);
+           connecting, stats.waiting,
+           pool->connect_text[0] != '\0' ? "; the last connect failed: " : "", pool->connect_text);
   mp_pool_refuse(hold, &error);
   mp_pool_dispatch(pool);
 }

@@ -8,6 +8,7 @@ local core = require "moonpool.core"
 local databases = require "spec.support.databases"
 local servers = require "spec.support.servers"
 local storm = require "spec.support.storm"
+local waiting = require "spec.support.waiting"
 
 local under = os.getenv "MOONPOOL_UNDER"
 
@@ -69,12 +70,8 @@ databases.each("statements stopped at random", function(_, database)
     end
     assert.equal(storm.CONNECTIONS, storm.settled(world.db).idle)
     world.db:close()
-    for _ = 1, 2000 do -- a session of PostgreSQL tells what it has done when it ends
-      if count(kind, kind.sessions, url) == 0 then
-        break
-      end
-      mp.sleep(0.001)
-    end
+    -- a session of PostgreSQL tells what it has done when it ends
+    waiting.until_equal(0, function() return count(kind, kind.sessions, url) end)
     local hits = count(kind, kind.hits, url) - (before or 0)
     assert.truthy(hits >= enough, ("only %d of %d reached the server in time"):format(hits, cancels))
   end)

@@ -18,7 +18,7 @@ databases.each("a transaction", function(open, database)
   local db
 
   before_each(function()
-    db = open { pool = { max = 3, timeout = 5 } }
+    db = open { pool = { max = 3, timeout = 60 } }
     db:execute("create table t (x integer)")
   end)
 
@@ -68,7 +68,7 @@ databases.each("a transaction", function(open, database)
     if not database.server then
       return
     end
-    local two = open { pool = { max = 2, timeout = 5 } }
+    local two = open { pool = { max = 2, timeout = 60 } }
     local conn = two:connect()
     conn:begin()
     local slow = "with recursive c(x) as (select 1 union all select x + 1 from c where x < 300000) select max(x) from c"
@@ -239,7 +239,7 @@ end)
 describe("a wait that would never end", function()
   local function in_time(fn)
     return function()
-      mp.timeout(20, fn)
+      mp.timeout(60, fn)
     end
   end
 

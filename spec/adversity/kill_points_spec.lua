@@ -20,6 +20,7 @@ scenarios.load()
 local long, under = os.getenv "MOONPOOL_LONG" == "points", os.getenv "MOONPOOL_UNDER"
 local ROOM = 3 -- connections
 local PART = long and 1 or under and 40 or 25 -- one place of so many is tried
+local PATIENCE = 5000 -- turns of at least a millisecond
 local TURNS = long and { 1, 8, 40 } or { 1, 8 } -- of the loop, from the wait to the kill: the answer may be there by then
 
 -- ---- the places ----
@@ -188,10 +189,10 @@ end
 -- What is wrong, as text; nil: nothing. Connections are taken on the writer's side too: it begins on each.
 local function damage(w)
   local db = w.db
-  for turn = 1, 2000 do
+  for turn = 1, PATIENCE do
     if is_quiet(db) and not (w.before and left_over(w)) then
       break
-    elseif turn == 2000 or w.impatient and turn == 20 then
+    elseif turn == PATIENCE or w.impatient and turn == 20 then
       local stats = db:pool_stats()
       return ("%d connections busy, %d waiting, %d accounted for; %s"):format(stats.busy, stats.waiting, db.tally.held,
         w.before and left_over(w) or "nothing left over")
@@ -203,7 +204,7 @@ local function damage(w)
   end
   if w.admin then
     local n
-    for _ = 1, w.impatient and 20 or 2000 do -- a server may take its time to say that it has ended one
+    for _ = 1, w.impatient and 20 or PATIENCE do -- a server may take its time to say that it has ended one
       n = w.admin:fetch_val(open_transactions[db.dialect], w.name)
       if n == 0 then
         break

@@ -4,6 +4,7 @@
 
 local mp = require "moonpool"
 local databases = require "spec.support.databases"
+local waiting = require "spec.support.waiting"
 
 local long = os.getenv("MOONPOOL_LONG") == "kill"
 local ROUNDS, TASKS = long and 400 or 12, long and 24 or 10
@@ -399,11 +400,7 @@ local function run(database, seed, spoil)
   collectgarbage()
   collectgarbage()
   if not closes then
-    mp.timeout(10, function()
-      while db:pool_stats().busy + db:pool_stats().waiting > 0 do
-        mp.sleep(0.001)
-      end
-    end)
+    waiting.until_true(function() return db:pool_stats().busy + db:pool_stats().waiting == 0 end)
   end
   assert(db.tally.held == 0, "the account of held connections says " .. db.tally.held)
   local again = closes and mp.open(database.server and path or "sqlite:" .. path, { pooler = database.pooler }) or db

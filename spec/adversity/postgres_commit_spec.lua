@@ -19,7 +19,7 @@ describe("a COMMIT whose answer was lost", function()
     direct:execute "drop table if exists commit_kept" -- of a run that was killed
     direct:execute("create table commit_kept (x integer)")
     way = line.to((servers.verified.postgres:gsub("%?.*", "?tls.mode=off")))
-    db = mp.open(way.url, { pool = { timeout = 5 }, retry = { attempts = 1 } })
+    db = mp.open(way.url, { retry = { attempts = 1 } })
   end)
 
   after_each(function()

@@ -175,6 +175,7 @@ describe("a pool on PostgreSQL", function()
         end)
       end
       mp.sleep(2)
+      until_equal(true, function() return refused() - marks >= 2 end)
       over = true
       for _, task in ipairs(tasks) do
         task:wait()
@@ -187,8 +188,12 @@ describe("a pool on PostgreSQL", function()
   end)
 
   describe("that stops a statement", function()
-    local function stop_one()
-      raises("timeout", mp.timeout, 0.05, db.fetch_val, db, "select pg_sleep(100)")
+    local function stop_one(sql)
+      sql = sql or "select pg_sleep(100)"
+      local task = mp.spawn(db.fetch_val, db, sql)
+      until_running(sql)
+      task:cancel()
+      raises("cancelled", task.wait, task)
       until_equal(0, function() return db:pool_stats().busy end)
     end
 
@@ -200,8 +205,7 @@ describe("a pool on PostgreSQL", function()
       stop_one()
       assert.same({ size = 2, idle = 2, busy = 0, waiting = 0, control = 1 }, databases.stats(db))
       assert.equal(3, session_count())
-      local both = mp.spawn(function() return mp.gather(stop_one, stop_one) end)
-      both:wait()
+      mp.gather(function() stop_one "select pg_sleep(101)" end, function() stop_one "select pg_sleep(102)" end)
       assert.same({ size = 2, idle = 2, busy = 0, waiting = 0, control = 1 }, databases.stats(db))
       assert.equal(3, session_count())
       db:close()

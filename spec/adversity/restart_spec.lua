@@ -7,6 +7,7 @@ local mp = require "moonpool"
 local core = require "moonpool.core"
 local databases = require "spec.support.databases"
 local servers = require "spec.support.servers"
+local waiting = require "spec.support.waiting"
 local f = mp.field
 
 -- What the servers have in other words. A number that is added to is told its type where the server asks for it.
@@ -138,14 +139,8 @@ local function seconds_until_whole(db)
 end
 
 local function settled(db)
-  local stats
-  for _ = 1, 2000 do
-    stats = db:pool_stats()
-    if stats.busy == 0 then
-      break
-    end
-    mp.sleep(0.001)
-  end
+  databases.quiet(db)
+  local stats = db:pool_stats()
   return { size = stats.size, idle = stats.idle, busy = stats.busy, waiting = stats.waiting }
 end
 
@@ -205,17 +200,9 @@ local function ordeal(kind, database, acknowledged, torment)
     end
   end
   db:close()
-  local left
-  for _ = 1, 2000 do -- a session ends when the server sees the end of its socket
-    left = ask(kind, function(admin)
-      return admin:fetch_val(kind.sessions, name_of(url))
-    end)
-    if left == 0 then
-      break
-    end
-    mp.sleep(0.001)
-  end
-  assert.equal(0, left)
+  waiting.until_equal(0, function() -- a session ends when the server sees the end of its socket
+    return ask(kind, function(admin) return admin:fetch_val(kind.sessions, name_of(url)) end)
+  end)
 end
 
 databases.each("a thousand tasks on three connections", function(_, database)

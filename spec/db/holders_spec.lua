@@ -1,6 +1,7 @@
 -- Who holds what: told when a connection was waited for in vain, held for too long, or used by the wrong task.
 
 local mp = require "moonpool"
+local core = require "moonpool.core"
 local databases = require "spec.support.databases"
 local raises = databases.raises
 
@@ -25,8 +26,7 @@ databases.each("who holds a connection", function(open, database)
     if database.dialect == "sqlite" then
       return -- its writers wait for the file, its readers seldom
     end
-    -- long enough for the holder's own dial, also where that is slow
-    local db = open{ pool = { max = 1, timeout = os.getenv "MOONPOOL_UNDER" and 5 or 0.3 } }
+    local db = databases.warm(open{ pool = { max = 1, timeout = 0.05 } })
     local held = false
     local holder = mp.spawn(function()
       db:atomic(function()
@@ -58,7 +58,7 @@ databases.each("who holds a connection", function(open, database)
     text = told(function()
       db:atomic(function()
         db:fetch_val("select 1")
-        mp.timeout(20, function()
+        mp.timeout(60, function()
           while not db.leak_seen do
             for _, hold in pairs(db.holds) do
               db.leak_seen = hold.reported
@@ -101,5 +101,67 @@ databases.each("who holds a connection", function(open, database)
     _G.session_of_another = nil
     holder:cancel()
     pcall(holder.wait, holder)
+  end)
+end)
+
+-- Nobody holds anything: what the one who waited in vain is told.
+describe("pool_timeout where nobody holds a connection", function()
+  local name = "holders_spec"
+
+  local function open(script, pool)
+    core.fake(name, script)
+    local db = mp.open{ dialect = "fake", database = name, pool = pool }
+    finally(function()
+      db:close{ drain = 0 }
+      core.fake(name, nil)
+    end)
+    return db
+  end
+
+  local function told(db)
+    local err = raises("pool_timeout", db.fetch_val, db, "select 1")
+    assert.same({}, err.holders)
+    return (err.message:gsub("%d[%d.e-]* s ", "S s "))
+  end
+
+  it("says that one is still being opened", function()
+    local db = open("connect -> hang", { max = 4, timeout = 0.02 })
+    repeat -- who waits does not begin with it himself
+      told(db)
+    until db:pool_stats().size == 1
+    assert.equal("no connection was free for S s (size 1 of 4, 0 busy, 1 connecting, 1 waiting)", told(db))
+  end)
+
+  it("says that single statements have them", function()
+    local db = databases.warm(open("select -> hang", { max = 1, timeout = 0.02 }))
+    local busy = mp.spawn(db.fetch_val, db, "select 1")
+    while db:pool_stats().busy == 0 do
+      mp.sleep(0)
+    end
+    assert.equal("no connection was free for S s (size 1 of 1, 1 busy, 1 waiting): those that are busy run single statements or "
+      .. "streams, or are being cleaned", told(db))
+    busy:cancel()
+    raises("cancelled", busy.wait, busy)
+  end)
+
+  it("says that the writer of the file is another handle's", function()
+    local other, remove, path = databases.file.open()
+    local db = mp.open("sqlite:" .. path, { pool = { timeout = 0.02 } })
+    local writing, done = false, false
+    local holder = mp.spawn(other.atomic, other, function()
+      writing = true
+      while not done do
+        mp.sleep(0.001)
+      end
+    end)
+    while not writing do
+      mp.sleep(0.001)
+    end
+    local err = raises("pool_timeout", db.execute, db, "create table t (x)")
+    assert.truthy(err.message:find("another writer was at work for [%d.e-]+ s %(size %d of 10, 0 busy, %d waiting%)$"), err.message)
+    done = true
+    holder:wait()
+    db:close()
+    remove()
   end)
 end)

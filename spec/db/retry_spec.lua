@@ -4,6 +4,7 @@ local mp = require "moonpool"
 local core = require "moonpool.core"
 local databases = require "spec.support.databases"
 local raises = databases.raises
+local until_true = require("spec.support.waiting").until_true
 
 local ONE = "\nselect 1 -> columns one:int; row 1\ninsert -> affected 1"
 
@@ -48,8 +49,12 @@ describe("the option retry", function()
 
   it("backoff is the pause before the second attempt", function()
     local db = open('connect *1 -> error connect_failed "refused"', { retry = { backoff = 10000 } })
-    raises("timeout", mp.timeout, 0.3, db.fetch_val, db, "select 1") -- the default would have come back long ago
+    local task = mp.spawn(db.fetch_val, db, "select 1")
+    until_true(function() return asked "(connect)" > 0 end)
+    mp.sleep(0.3) -- with the default it would have come back
     assert.equal(1, asked "(connect)")
+    task:cancel()
+    raises("cancelled", task.wait, task)
   end)
 
   it("does not ask a second time where the answer will be the same", function()
@@ -138,19 +143,18 @@ describe("a lost link", function()
   it("of a connection that was idle is not the next statement's", function()
     local db = open("select 2 -> columns two:int; row 2; dies 1", { pool = { min = 0 } })
     assert.equal(2, db:fetch_val("select 2"))
-    mp.timeout(10, function()
-      while db:pool_stats().size > 0 do
-        mp.sleep(0.001)
-      end
-    end)
+    until_true(function() return db:pool_stats().size == 0 end)
     assert.equal(1, db:fetch_val("select 1"))
   end)
 end)
 
 describe("a slow cancel", function()
   it("is finished before the connection is used again", function()
-    local db = open("set settle 30\nselect hang -> hang", { pool = { max = 1 } })
-    raises("timeout", mp.timeout, 0.005, db.fetch_val, db, "select hang")
+    local db = open("set settle 500\nselect hang -> hang", { pool = { max = 1 } })
+    local task = mp.spawn(db.fetch_val, db, "select hang")
+    until_true(function() return asked "select hang" == 1 end)
+    task:cancel()
+    raises("cancelled", task.wait, task)
     assert.equal(1, db:pool_stats().busy)
     assert.equal(1, db:fetch_val("select 1"))
     assert.same({ "(connect)", "select hang", "(cancel)", "select 1" }, (core.fake_log(name)))

@@ -134,6 +134,17 @@ function databases.quiet(db)
   waiting.until_equal(0, function() return db:pool_stats().busy end)
 end
 
+--- Open the one connection of a handle whose pool gives up soon: however long that takes here, it is not what pool.timeout
+--- ends afterwards. Gives the handle.
+function databases.warm(db)
+  waiting.until_true(function()
+    local open, err = mp.try(db.ping, db)
+    assert(open or err.kind == "pool_timeout", err) -- it goes on being opened
+    return open
+  end)
+  return db
+end
+
 --- n connections of the handle are made, and idle.
 function databases.fill(db, n)
   local conns = {}

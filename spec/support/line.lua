@@ -37,7 +37,7 @@ end
 -- What it prints as its next line.
 local function wait_for_word(self)
   local before = self.lines
-  return mp.timeout(20, function()
+  return mp.timeout(60, function()
     while true do
       self.lines = 0
       local last = said(self)

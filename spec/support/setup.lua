@@ -5,7 +5,7 @@ local busted = require "busted"
 local core = require "moonpool.core"
 local runtime = require "moonpool.runtime"
 
-local TURNS = 2000 -- of at least a millisecond each: closing a connection takes some
+local TURNS = 5000 -- of at least a millisecond each: closing a connection takes some, and some time
 
 local function census()
   local counts = core.census()

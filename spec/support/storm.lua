@@ -3,6 +3,7 @@
 -- MOONPOOL_SEED makes the same choices again.
 
 local mp = require "moonpool"
+local databases = require "spec.support.databases"
 local f = mp.field
 
 local storm = { CONNECTIONS = 8 }
@@ -149,15 +150,8 @@ end
 
 --- The pool's stats when nothing runs in it any more: what the last ones left behind is cleaned in the background.
 function storm.settled(db)
-  local stats
-  for _ = 1, 2000 do
-    stats = db:pool_stats()
-    if stats.busy == 0 then
-      break
-    end
-    mp.sleep(0.001)
-  end
-  return stats
+  databases.quiet(db)
+  return db:pool_stats()
 end
 
 return storm

@@ -44,7 +44,7 @@ describe("the core", function()
 
   before_each(function()
     core.fake("core", script)
-    pool = assert(core.pool { backend = "fake", database = "core", max = 2, timeout = 1 })
+    pool = assert(core.pool { backend = "fake", database = "core", max = 2, timeout = 60 })
     pool:set_password "secret"
   end)
 

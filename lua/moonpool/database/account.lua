@@ -104,7 +104,8 @@ local function oldest_first(database)
   return list
 end
 
---- Add to an error pool_timeout who holds what: err.holders, and the message.
+--- Add to an error pool_timeout who holds what: err.holders, and the message. Nobody may: then connections serve single
+--- statements, or there is none yet, of which the message tells already.
 function account.explain_timeout(database, err)
   local now, parts = core.now(), {}
   err.holders = {}
@@ -115,12 +116,14 @@ function account.explain_timeout(database, err)
       parts[place] = held
     end
   end
-  if parts[1] == nil then
-    parts[1] = "all connections run single statements"
-  elseif #err.holders > MOST then
+  if #err.holders > MOST then
     parts[#parts + 1] = (#err.holders - MOST) .. " more"
+  elseif parts[1] == nil and database:pool_stats().busy > 0 then
+    parts[1] = "those that are busy run single statements or streams, or are being cleaned"
   end
-  err.message = err.message .. ": " .. table.concat(parts, ", ")
+  if parts[1] then
+    err.message = err.message .. ": " .. table.concat(parts, ", ")
+  end
   return err
 end
 
