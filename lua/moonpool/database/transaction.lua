@@ -242,31 +242,49 @@ local function restore_objects(frame)
   end
 end
 
--- End what stands above the frame and was ended by nobody: a savepoint goes the frame's way, a transaction is rolled
--- back. So is a block where the frame is a block that ends: it can only be suspended, in a generator.
----@return string? lost what was rolled back although this frame may mean to commit
-local function unwind_to(frame, finish)
-  local held = frame.task.locals[frame.database]
-  local lost
-  while held.frame ~= frame do
-    local above = held.frame
+-- A block inside can only be suspended, in a generator, where the frame is a block that ends.
+local function check_above(frame)
+  local above = frame.task.locals[frame.database].frame
+  while above ~= frame do
     if above.block and not frame.block then
       errors.raise("bad_argument", "a transaction cannot be ended while a block inside it runs")
-    elseif above.savepoint then
-      finish(above)
-    else
+    end
+    above = above.parent
+  end
+end
+
+-- End what stands above the frame and was ended by nobody: a savepoint goes the frame's way, a transaction is rolled
+-- back, and so is a block. All of them, whatever one of them raises.
+---@return string? lost what was rolled back although this frame may mean to commit
+---@return table? problem in it, what the first one raised
+local function unwind_to(frame, finish)
+  local held = frame.task.locals[frame.database]
+  local lost, problem
+  if held.frame ~= frame then
+    check_above(frame)
+  end
+  while held.frame ~= frame do
+    local above = held.frame
+    if not above.savepoint then
       lost = above.block and "a block in a generator that nobody finished" or "a transaction begun by hand that nobody ended"
-      transaction.rollback(above)
+    end
+    local ok, err = pcall(above.savepoint and finish or transaction.rollback, above)
+    if not ok and held.frame == above then
+      return error(err, 0) -- it could not end
+    elseif not ok and problem == nil then
+      problem = { err }
+    elseif not ok then
+      errors.suppress(problem[1], err)
     end
   end
-  return lost
+  return lost, problem
 end
 
 --- Roll the frame back, whatever its state. Its objects and hooks follow.
 --- Raises what a hook raised, and a connection that was lost only where nothing else will tell.
 ---@return table? problem of the statement itself: the work is undone all the same
 function transaction.rollback(frame)
-  unwind_to(frame, transaction.rollback)
+  local _, above = unwind_to(frame, transaction.rollback)
   local lease, problem, record = frame.lease, nil, nil
   if frame.parent == nil then
     if lease:over() or lease:state() == "none" then
@@ -282,7 +300,15 @@ function transaction.rollback(frame)
   if frame.session then
     frame.session:undone(frame)
   end
-  run_hooks(frame, record, frame.undone)
+  local ok, err = pcall(run_hooks, frame, record, frame.undone)
+  if above then
+    if not ok then
+      errors.suppress(above[1], err)
+    end
+    return error(above[1], 0)
+  elseif not ok then
+    return error(err, 0)
+  end
   return problem
 end
 
@@ -319,8 +345,14 @@ function transaction.commit(frame)
       return error(err, 0)
     end
   end
-  local lost = unwind_to(frame, transaction.commit)
-  if lost then
+  local lost, above = unwind_to(frame, transaction.commit)
+  if above then -- a savepoint that nobody ended has failed
+    local ok, err = pcall(transaction.rollback, frame)
+    if not ok then
+      errors.suppress(above[1], err)
+    end
+    return error(above[1], 0)
+  elseif lost then
     transaction.rollback(frame)
     return errors.raise("in_failed_transaction", "the transaction was rolled back: inside it was " .. lost
       .. ", and what followed was part of that; end it with :commit() or :close(), or with mp.atomic")
