@@ -122,6 +122,10 @@ struct mp_backend {
   bool (*begin_sql)(const mp_config *config, const mp_txoptions *options, bool write,
                     char sql[MP_TX_SQL_MAX], mp_error *err);
 
+  /* Do a transaction statement at once, without sending anything: it goes with the next request. Only when nothing is in flight;
+  ** false: nothing was done, make a request. NULL: never. */
+  bool (*keep)(mp_session *session, mp_txop op, const char *sql);
+
   /* Close. Requests in flight end with connection_lost first. Ends in CLOSED through step. Twice is fine. */
   void (*close)(mp_session *session);
 

@@ -370,6 +370,13 @@ static void limit_fired(mp_timer *timer)
     mp_timer_start(conn->loop, &conn->limit, next_ns);
 }
 
+bool mp_connection_keep(mp_connection *conn, mp_txop op, const char *sql)
+{
+  return conn->state == MP_CONN_READY && !conn->stepping && !busy(conn) &&
+         conn->session->state == MP_SES_READY && conn->backend->keep != NULL &&
+         conn->backend->keep(conn->session, op, sql);
+}
+
 bool mp_connection_fill_kill(const mp_connection *conn, mp_request *req)
 {
   return conn->session != NULL && conn->backend->fill_kill(conn->session, req);

@@ -41,6 +41,9 @@ void mp_connection_more(mp_connection *conn, mp_request *req);
 bool mp_connection_fill_kill(const mp_connection *conn, mp_request *req);
 void mp_connection_killed(mp_connection *conn, bool ran); /* fine when it is closing by now */
 
+/* As a backend's keep: the statement is done, without a request. False: nothing was done. */
+bool mp_connection_keep(mp_connection *conn, mp_txop op, const char *sql);
+
 mp_connstate mp_connection_state(const mp_connection *conn);
 mp_txstatus mp_connection_txstatus(const mp_connection *conn);
 bool mp_connection_settled(const mp_connection *conn); /* nothing queued or active either */

@@ -462,6 +462,14 @@ void mp_lease_acquire(mp_lease *lease, mp_pool *pool)
   mp_pool_acquire(pool, &lease->hold);
 }
 
+bool mp_lease_is_held(mp_lease *lease)
+{
+  if (lease->hold.state != MP_HOLD_HELD)
+    return false;
+  mp_pool_told(&lease->hold);
+  return true;
+}
+
 void mp_lease_submit(mp_lease *lease, mp_request *req)
 {
   assert(lease->loop != NULL);
@@ -472,6 +480,28 @@ void mp_lease_submit(mp_lease *lease, mp_request *req)
     req->deadline_ns = req->submitted_ns + lease->timeout_ns;
   mp_list_push_back(&lease->waiting, &req->holder_node);
   pump(lease);
+}
+
+bool mp_lease_keep(mp_lease *lease, mp_txop op, const mp_txoptions *options)
+{
+  bool writes = options == NULL || !options->read_only, begins, idle;
+  char sql[MP_TX_SQL_MAX];
+  mp_error error = MP_ERROR_NONE;
+  const mp_config *config;
+  idle = !lease->over && lease->hold.state == MP_HOLD_HELD && lease->chore == NULL &&
+         mp_list_empty(&lease->waiting) && mp_list_empty(&lease->running) &&
+         mp_list_empty(&lease->dropped);
+  if (!idle || op == MP_TXO_ROLLBACK_TO || /* that needs a second one */
+      mp_pool_has_gate(lease->hold.pool) ||
+      mp_tx_step(&lease->tx, op, options, sql, &begins) != MP_OK)
+    return false;
+  config = mp_pool_config(lease->hold.pool);
+  if (begins && !config->backend->begin_sql(config, &lease->tx.options, writes, sql, &error))
+    return false;
+  if (sql[0] == '\0' || !mp_connection_keep(lease->hold.conn, op, sql))
+    return false;
+  mp_tx_outcome(&lease->tx, op, MP_OK, mp_connection_txstatus(lease->hold.conn));
+  return true;
 }
 
 void mp_lease_cancel(mp_lease *lease, mp_request *req, mp_status why)

@@ -40,6 +40,9 @@ void mp_lease_init(mp_lease *lease, mp_access access);
 /* Ask the pool for the connection. on_ready and owner are set; hold.deadline_ns may be. */
 void mp_lease_acquire(mp_lease *lease, mp_pool *pool);
 
+/* To be asked right after that: an idle connection was there. True: it is HELD, and on_ready is not called. */
+bool mp_lease_is_held(mp_lease *lease);
+
 /* Run a request on the leased connection, in order, one after the other (streams go on beside the others where the
 ** backend can; where it cannot, a request beside a stream answers concurrency). Inside a transaction each statement's outcome goes
 ** through tx.h: a failed or vanished transaction answers in_failed_transaction and nothing is sent.
@@ -48,6 +51,10 @@ void mp_lease_acquire(mp_lease *lease, mp_pool *pool);
 ** After COMMIT was sent there is no transaction any more, whatever its answer: what it left open is rolled back here, and a
 ** ROLLBACK that follows a failed COMMIT does nothing. A COMMIT that was refused (in_failed_transaction) leaves the ROLLBACK to the program. */
 void mp_lease_submit(mp_lease *lease, mp_request *req);
+
+/* A transaction statement that the backend keeps back until the next one is done at once: there is no request, and nothing to wait for.
+** Only when nothing waits or runs on the lease. False: nothing has happened, submit a request. */
+bool mp_lease_keep(mp_lease *lease, mp_txop op, const mp_txoptions *options);
 
 void mp_lease_cancel(mp_lease *lease, mp_request *req, mp_status why);
 void mp_lease_more(mp_lease *lease, mp_request *req);

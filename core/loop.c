@@ -207,7 +207,7 @@ static void poll_uv(mp_loop *loop, int wait_ms)
   loop->now_ns = loop->polled_ns = mp_clock_ns();
 }
 
-void mp_loop_step(mp_loop *loop, int wait_ms)
+bool mp_loop_step(mp_loop *loop, int wait_ms)
 {
   bool ran;
   assert(!loop->stepping);
@@ -218,7 +218,7 @@ void mp_loop_step(mp_loop *loop, int wait_ms)
   ran = fire_due(loop) || ran;
   if (ran && ++loop->skipped < SKIP_MAX_STEPS && loop->now_ns - loop->polled_ns < SKIP_MAX_NS) {
     loop->stepping = false;
-    return;
+    return false;
   }
   if (ran || !mp_list_empty(&loop->deferred))
     wait_ms = 0;
@@ -231,6 +231,7 @@ void mp_loop_step(mp_loop *loop, int wait_ms)
     wait_ms = 0;
   }
   loop->stepping = false;
+  return true;
 }
 
 int mp_loop_fd(mp_loop *loop)

@@ -27,8 +27,8 @@ int mp_loop_timeout_ms(mp_loop *loop);
 /* Run what is ready, waiting at most wait_ms for the first event (0: do not wait, -1: until there is one).
 ** Work that was deferred is run first; if there was any the socket poll does not wait, and is
 ** skipped altogether for at most 64 steps or 1 ms, whichever comes first. Repeats while new work was
-** started by what it ran (libuv registers watchers lazily). Not from inside a callback of the loop. */
-void mp_loop_step(mp_loop *loop, int wait_ms);
+** started by what it ran (libuv registers watchers lazily). False: the poll was skipped. Not from inside a callback of the loop. */
+bool mp_loop_step(mp_loop *loop, int wait_ms);
 
 /* Is there anything that could still happen: a request, a timer, a closing handle? Idle pools do not count. */
 bool mp_loop_alive(const mp_loop *loop);

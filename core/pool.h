@@ -87,6 +87,9 @@ void mp_pool_more(mp_pool *pool, mp_request *req);
 /* Ask for a connection of one's own. on_ready runs exactly once, from the loop, unless it is given back before. */
 void mp_pool_acquire(mp_pool *pool, mp_hold *hold);
 
+/* It is HELD, and its owner has seen that: on_ready is not called any more. */
+void mp_pool_told(mp_hold *hold);
+
 /* Stop waiting, or give the connection back; twice is fine. The caller has ended what it ran there. The pool asks the engine:
 ** an open transaction is rolled back, a tainted session is reset, and what cannot be made clean is closed, all in
 ** the background. destroy: close it whatever its state. */

@@ -296,6 +296,12 @@ void mp_pool_acquire(mp_pool *pool, mp_hold *hold)
     start_clock(hold);
 }
 
+void mp_pool_told(mp_hold *hold)
+{
+  assert(hold->state == MP_HOLD_HELD);
+  mp_list_remove(&hold->node);
+}
+
 static void forget_pass(mp_hold *hold)
 {
   mp_gatepass *pass = hold->pass;

@@ -190,6 +190,13 @@ static bool settled(const mp_session *base)
          ses->base.tx == MP_TX_IDLE;
 }
 
+static bool keep(mp_session *base, mp_txop op, const char *sql)
+{
+  mp_pgsession *ses = of(base);
+  return mp_list_empty(&ses->waiting) && mp_list_empty(&ses->sent) && ses->cancel == MP_PG_QUIET &&
+         mp_pgtx_keep(ses, op, sql) == MP_PG_TX_KEPT;
+}
+
 static bool begin_sql(const mp_config *config, const mp_txoptions *options, bool write,
                       char sql[MP_TX_SQL_MAX], mp_error *err)
 {
@@ -268,6 +275,7 @@ const mp_backend mp_backend_postgres = {
     .more = more,
     .depth = depth,
     .settled = settled,
+    .keep = keep,
     .begin_sql = begin_sql,
     .close = close_session,
     .free = free_session,

@@ -220,7 +220,7 @@ typedef enum mp_pgtxanswer {
   MP_PG_TX_KEPT, /* it has been done, as far as anybody can see */
   MP_PG_TX_LOST  /* the connection is broken */
 } mp_pgtxanswer;
-mp_pgtxanswer mp_pgtx_keep(mp_pgsession *ses, const mp_request *req); /* a TX request */
+mp_pgtxanswer mp_pgtx_keep(mp_pgsession *ses, mp_txop op, const char *sql);
 /* Send what is kept back in front of the task, whose Sync is to follow. False: the connection is broken. */
 bool mp_pgtx_send_kept(mp_pgsession *ses, mp_pgtask *task);
 void mp_pgtx_forget(mp_pgsession *ses);

@@ -337,7 +337,7 @@ static bool send_first(mp_pgsession *ses, mp_pgtask *task)
 {
   mp_pgtxanswer answer = MP_PG_TX_SEND;
   if (task->req->op == MP_OP_TX)
-    answer = mp_pgtx_keep(ses, task->req);
+    answer = mp_pgtx_keep(ses, task->req->tx_op, task->req->sql);
   if (answer == MP_PG_TX_LOST)
     return false;
   if (answer == MP_PG_TX_KEPT) {

@@ -52,16 +52,16 @@ static bool is_alive(mp_pgsession *ses)
   return PQconsumeInput(ses->conn) == 1 && PQstatus(ses->conn) == CONNECTION_OK;
 }
 
-mp_pgtxanswer mp_pgtx_keep(mp_pgsession *ses, const mp_request *req)
+mp_pgtxanswer mp_pgtx_keep(mp_pgsession *ses, mp_txop op, const char *sql)
 {
   bool on_server = ses->server_tx != MP_TX_IDLE;
-  switch (req->tx_op) {
+  switch (op) {
   case MP_TXO_BEGIN:
     if (!is_alive(ses))
       return MP_PG_TX_LOST;
     break;
   case MP_TXO_RELEASE:
-    if (ses->base.tx == MP_TX_OPEN && ends_last(ses, req->sql)) {
+    if (ses->base.tx == MP_TX_OPEN && ends_last(ses, sql)) {
       forget_last(ses);
       return MP_PG_TX_KEPT;
     }
@@ -71,14 +71,14 @@ mp_pgtxanswer mp_pgtx_keep(mp_pgsession *ses, const mp_request *req)
     break;
   case MP_TXO_COMMIT:
   case MP_TXO_ROLLBACK:
-    if (req->tx_op == MP_TXO_ROLLBACK || !on_server)
+    if (op == MP_TXO_ROLLBACK || !on_server)
       mp_pgtx_forget(ses);
     if (on_server)
       return MP_PG_TX_SEND;
     ses->base.tx = MP_TX_IDLE;
     return MP_PG_TX_KEPT;
   }
-  if (!keep(ses, req->sql))
+  if (!keep(ses, sql))
     return MP_PG_TX_SEND; /* without memory it goes by itself, behind what is kept */
   ses->base.tx = MP_TX_OPEN;
   return MP_PG_TX_KEPT;

@@ -95,6 +95,8 @@ static int pool_acquire(lua_State *L)
   op->lease = lease;
   *slot = lease;
   mp_lease_acquire(&lease->lease, pool->pool);
+  if (mp_lease_is_held(&lease->lease))
+    lease_ready(&lease->lease);
   lmp_push_op(L, op);
   return 2;
 }
@@ -176,8 +178,14 @@ static int submit_tx(lua_State *L, mp_txop what, const mp_txoptions *options)
 {
   lmp_lease *lease = lmp_check_lease(L, 1);
   lmp_hub *hub = lease->pool->hub;
-  lmp_op *op = lmp_op_new(L, hub, LMP_OP_REQUEST);
+  lmp_op *op = lmp_op_new(L, hub, LMP_OP_KEPT);
   mp_txoptions *kept = NULL;
+  if (mp_lease_keep(&lease->lease, what, options)) {
+    lmp_op_ready(op, true);
+    lmp_push_op(L, op);
+    return 1;
+  }
+  op->type = LMP_OP_REQUEST;
   if (mp_request_new(&op->req) == MP_OK)
     kept = mp_arena_alloc(op->req->arena, sizeof *kept);
   if (op->req != NULL)

@@ -34,14 +34,15 @@ static int loop_step(lua_State *L)
   lmp_hub *hub = LMP_HUB(L);
   mp_loop *loop = lmp_loop(L, hub);
   int wait = wait_ms(L, 1);
-  bool more = alive(hub);
+  bool more = alive(hub), polled;
   int n = 0;
   luaL_checktype(L, 2, LUA_TTABLE);
-  if (!mp_list_empty(&hub->ready) || (wait < 0 && !more))
-    wait = 0;
-  mp_loop_step(loop, wait);
-  if (hub->sweep)
-    lmp_sweep(hub);
+  do { /* sending what Lua has submitted is no news for it */
+    bool ready = !mp_list_empty(&hub->ready) || (wait < 0 && !alive(hub));
+    polled = mp_loop_step(loop, ready ? 0 : wait);
+    if (hub->sweep)
+      lmp_sweep(hub);
+  } while (!polled && mp_list_empty(&hub->ready));
   for (;;) {
     mp_list *node = mp_list_pop_front(&hub->ready);
     if (node == NULL)

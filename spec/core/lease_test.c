@@ -384,6 +384,28 @@ static void a_connection_that_an_error_spoiled_is_not_used_again(void **state)
   close_pool(pool);
 }
 
+static void an_idle_connection_is_held_at_once(void **state)
+{
+  owner o, second;
+  mp_txoptions none = {0};
+  (void)state;
+  open_pool("fake", plain, 1);
+  lease_one(&o, MP_ACCESS_READ);
+  assert_false(mp_lease_keep(&o.lease, MP_TXO_BEGIN, &none)); /* this backend sends each */
+  mp_lease_release(&o.lease);
+  ask_lease(&o, MP_ACCESS_READ);
+  assert_true(mp_lease_is_held(&o.lease));
+  ask_lease(&second, MP_ACCESS_READ);
+  assert_false(mp_lease_is_held(&second.lease)); /* the only one is taken */
+  assert_int_equal(run(&o, "select"), MP_OK);
+  assert_int_equal(o.ready_n, 0); /* it was told already */
+  mp_lease_release(&o.lease);
+  run_until(&second.ready_n, 1);
+  assert_string_equal(asked_text("db"), "select");
+  end(&second);
+  assert_true(mp_lease_gone(&o.lease));
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -406,6 +428,7 @@ int main(void)
       LEASE_TEST(a_refused_lease_says_why),
       LEASE_TEST(a_revoked_lease_is_stale_and_its_work_cancelled),
       LEASE_TEST(a_connection_that_an_error_spoiled_is_not_used_again),
+      LEASE_TEST(an_idle_connection_is_held_at_once),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
