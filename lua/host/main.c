@@ -1,6 +1,5 @@
 /* main.c - the program `moonpool`: finds its Lua files, makes the Lua state, and hands over to
 ** moonpool.host.main. Everything else about the command line is written in Lua. */
-#include "memory.h"
 #include "signals.h"
 
 #include "hub.h"
@@ -135,7 +134,6 @@ int main(int argc, char **argv)
     fputs("moonpool: not enough memory\n", stderr);
     return code;
   }
-  lmp_use_blocks(L);
   lua_pushcfunction(L, with_traceback);
   lua_pushcfunction(L, run);
   lua_pushinteger(L, argc);
