@@ -108,6 +108,8 @@ struct mp_request {
   int param_n;
   size_t param_rows;
   size_t rows_before; /* MANY, COPY_IN: rows of the same source that went before, for messages */
+  /* COPY_IN: a query of its columns, which was prepared before, and the table's name as SQL has it; NULL: not told */
+  const char *columns_sql, *table;
   const uint32_t *param_types; /* answer of PREPARE: as type_id, param_n of them; NULL: not told */
   size_t chunk_rows;           /* STREAM: rows of one chunk, at most; 0: the backend's choice */
   bool

@@ -250,6 +250,7 @@ static void free_session(mp_session *base)
   mp_pgdial_free(ses->dial);
   if (ses->conn != NULL)
     PQfinish(ses->conn);
+  mp_pgsession_forget_described(ses);
   mp_pgcache_clear(&ses->cache);
   mp_arena_free(ses->arena);
   free(ses->kept);

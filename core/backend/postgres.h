@@ -48,6 +48,7 @@ typedef struct mp_pgstatement {
   char name[16];   /* mp_<number>, or empty */
   int param_n;
   uint32_t *param_types;
+  uint32_t table;        /* oid of that of the first column; 0: it is of none */
   mp_pgcolumns *columns; /* NULL: no rows */
 } mp_pgstatement;
 
@@ -124,6 +125,7 @@ typedef struct mp_pgtask {
   mp_pgcopy copy;
   mp_pgcopied *copied;
   bool headed;          /* COPY_OUT: its header has come */
+  bool copied_in;       /* COPY_IN: the rows are written, the name is being checked */
   uint64_t patience_ns; /* not to be cancelled before: the COPY was told to fail */
   bool listening;       /* LISTEN: it has been answered, notifications may come */
 } mp_pgtask;
@@ -142,8 +144,9 @@ typedef struct mp_pgsession {
   mp_list waiting, sent; /* tasks */
   mp_list starved;       /* requests without the memory for a task */
   mp_pgcache cache;
-  mp_txstatus server_tx; /* base.tx is with what is kept back, this without */
-  char *kept;            /* transaction statements, each with its NUL */
+  mp_pgstatement *described; /* PREPAREd in this transaction, only COPYs were sent since; or NULL */
+  mp_txstatus server_tx;     /* base.tx is with what is kept back, this without */
+  char *kept;                /* transaction statements, each with its NUL */
   size_t kept_len, kept_last, kept_room;
   int kept_n;
   bool closing;
@@ -174,6 +177,7 @@ void mp_pgtask_end(mp_pgtask *task); /* out of its list, and answered: it may be
 void mp_pgsession_lose(mp_pgsession *ses); /* the connection is broken: everybody is told */
 
 /* postgres_send.c */
+void mp_pgsession_forget_described(mp_pgsession *ses);
 void mp_pgsession_feed(mp_pgsession *ses); /* send what may be sent */
 bool mp_pgsession_send_plain(mp_pgsession *ses, const char *sql);
 bool mp_pgsession_send_sync(mp_pgsession *ses); /* counts it; the answer is a PGRES_PIPELINE_SYNC */
@@ -197,6 +201,16 @@ void mp_pgcopy_stop(mp_pgtask *task); /* told to fail first, and cancelled if th
 void mp_pgcopy_send(mp_pgsession *ses); /* what the socket takes of the data */
 /* Read on where a COPY is at the head. False: nothing more has come. */
 bool mp_pgcopy_read(mp_pgsession *ses, mp_pgtask *task);
+
+/* postgres_copy_row.c; the task's statement has the columns of a COPY in binary form, and a COPY of text has none */
+typedef struct mp_pgbuffer {
+  char *bytes; /* of malloc */
+  size_t len, room;
+} mp_pgbuffer;
+/* Do all rows of the request go in binary form into these columns? */
+bool mp_pgcopy_is_binary(const mp_request *req, const mp_pgcolumns *columns);
+/* Rows from row_from on, until the buffer is full. The task may have failed then. */
+void mp_pgcopy_fill(mp_pgtask *task, mp_pgbuffer *b);
 
 /* postgres_copy_out.c */
 bool mp_pgcopy_out_start(mp_pgsession *ses, mp_pgtask *task, bool *started); /* false: broken */

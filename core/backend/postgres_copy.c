@@ -1,4 +1,4 @@
-/* postgres_copy.c - COPY ... FROM STDIN: many rows at once, as text.
+/* postgres_copy.c - COPY ... FROM STDIN: many rows at once.
 ** libpq hangs when a COPY is sent in its pipeline mode, so a session leaves that mode for each COPY, which has the
 ** connection to itself, and enters it again behind it. The data goes out as fast as the socket takes it, a buffer at a
 ** time: never more than one is waiting. What goes wrong ends it with CopyFail; while data is sent nothing need be cancelled. */
@@ -9,7 +9,6 @@
 #include <string.h>
 #include <uv.h>
 
-#define BUFFER_BYTES ((size_t)64 * 1024)
 #define STEP_BYTES ((size_t)512 * 1024) /* others are to have their turn */
 #define PATIENCE_NS ((uint64_t)200 * 1000 * 1000)
 
@@ -24,9 +23,39 @@ bool mp_pgcopy_begin(mp_pgsession *ses, mp_pgtask *task, const char *sql)
   return true;
 }
 
+/* Have the columns been described, in this transaction, and nothing been sent since that could have changed them? Whoever
+** else wants to change them waits for the transaction to end. */
+static bool knows_columns(const mp_pgsession *ses, const mp_request *req)
+{
+  const mp_pgstatement *described = ses->described;
+  return described != NULL && described->table != 0 && req->columns_sql != NULL &&
+         strcmp(described->text.s, req->columns_sql) == 0 &&
+         mp_pgcopy_is_binary(req, described->columns);
+}
+
+/* The data does not say of which types it is. They are those of the table that was described, and a name without a schema may have
+** become another one's: behind the data the server is to fail if it has. */
+static const char checked[] =
+    "%s (FORMAT binary); "
+    "SELECT 1 / CAST(CAST(CAST(%s AS regclass) AS oid) = CAST(%lu AS oid) AS integer)";
+
 bool mp_pgcopy_start(mp_pgsession *ses, mp_pgtask *task)
 {
-  return mp_pgcopy_begin(ses, task, task->req->sql);
+  mp_request *req = task->req;
+  const char *sql = req->sql;
+  if (knows_columns(ses, req)) {
+    char *name = PQescapeLiteral(ses->conn, req->table, strlen(req->table));
+    if (name != NULL)
+      sql = mp_arena_printf(req->arena, checked, sql, name, (unsigned long)ses->described->table);
+    PQfreemem(name);
+    if (name == NULL || sql == NULL) {
+      mp_pgtask_fail(task, MP_E_OUT_OF_MEMORY, "out of memory");
+      return true;
+    }
+    task->statement = ses->described;
+    task->statement->user_n++;
+  }
+  return mp_pgcopy_begin(ses, task, sql);
 }
 
 /* The last answer has come. */
@@ -71,132 +100,16 @@ static void note_error(mp_pgtask *task, const PGresult *result)
 {
   bool first = !task->failed;
   mp_pgtask_note_error(task, result);
-  if (first && task->req->op == MP_OP_COPY_IN)
+  if (first && task->copied_in && strcmp(task->req->error.sqlstate, "22012") == 0)
+    mp_error_set(&task->req->error, task->req->arena, MP_E_PLAN_CHANGED,
+                 "the name became that of another table while rows were copied into it");
+  else if (first && task->req->op == MP_OP_COPY_IN)
     name_row(task, result);
   else if (first)
     task->req->error.position = 0; /* of another text than the program's */
 }
 
 /* ---- the data ---- */
-
-typedef struct buffer {
-  char *bytes;
-  size_t len, room;
-} buffer;
-
-static bool reserve(buffer *b, size_t n)
-{
-  size_t room = b->room < BUFFER_BYTES ? BUFFER_BYTES : b->room;
-  char *grown;
-  if (b->len + n <= b->room)
-    return true;
-  while (room < b->len + n)
-    room *= 2;
-  grown = realloc(b->bytes, room);
-  if (grown == NULL)
-    return false;
-  b->bytes = grown;
-  b->room = room;
-  return true;
-}
-
-static bool put_text(buffer *b, const char *s, size_t n)
-{
-  static const char escape[256] = {['\\'] = '\\', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
-  char *to;
-  if (!reserve(b, 2 * n))
-    return false;
-  to = b->bytes + b->len;
-  for (size_t i = 0; i < n; i++) {
-    char as = escape[(unsigned char)s[i]];
-    if (as != 0)
-      *to++ = '\\';
-    *to++ = as != 0 ? as : s[i];
-  }
-  b->len = (size_t)(to - b->bytes);
-  return true;
-}
-
-static bool put_int(buffer *b, int64_t n)
-{
-  char digits[24], *at = digits + sizeof digits;
-  uint64_t left = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
-  do
-    *--at = (char)('0' + left % 10);
-  while ((left /= 10) != 0);
-  if (n < 0)
-    *--at = '-';
-  return put_text(b, at, (size_t)(digits + sizeof digits - at));
-}
-
-/* False: no memory, or the value is none for a database; the task has failed then. */
-static bool put_value(mp_pgtask *task, buffer *b, const mp_value *value, mp_arena *scratch,
-                      size_t row, int column)
-{
-  mp_request *req = task->req;
-  mp_pgparam param;
-  mp_error why = MP_ERROR_NONE;
-  bool put;
-  switch ((mp_kind)value->kind) {
-  case MP_NULL:
-    put = reserve(b, 2);
-    if (put) {
-      memcpy(b->bytes + b->len, "\\N", 2);
-      b->len += 2;
-    }
-    break;
-  case MP_INT:
-    put = put_int(b, value->i);
-    break;
-  case MP_TEXT:
-    put = put_text(b, value->s, value->len);
-    break;
-  default:
-    if (!mp_pgtype_param(0, value, scratch, &param, &why)) {
-      task->failed = true;
-      mp_error_set(&req->error, req->arena, why.kind, "row %zu, column %d: %s",
-                   req->rows_before + row + 1, column + 1, why.message);
-      req->error.sent = true;
-      req->error.row = req->rows_before + row + 1;
-      return false;
-    }
-    put = put_text(b, param.data, (size_t)param.len);
-    break;
-  }
-  if (!put)
-    mp_pgtask_fail(task, MP_E_OUT_OF_MEMORY, "out of memory");
-  return put;
-}
-
-/* One more row, from row_from on. */
-static bool put_row(mp_pgtask *task, buffer *b, mp_arena *scratch)
-{
-  const mp_request *req = task->req;
-  size_t row = task->row_from++;
-  for (int i = 0; i < req->param_n; i++) {
-    if (!put_value(task, b, &req->params[row * (size_t)req->param_n + (size_t)i], scratch, row, i))
-      return false;
-    if (!reserve(b, 1)) {
-      mp_pgtask_fail(task, MP_E_OUT_OF_MEMORY, "out of memory");
-      return false;
-    }
-    b->bytes[b->len++] = i + 1 < req->param_n ? '\t' : '\n';
-  }
-  return true;
-}
-
-/* Fill the buffer; a row that fails leaves it as it is. */
-static void fill(mp_pgtask *task, buffer *b)
-{
-  mp_arena *scratch = mp_arena_new(0);
-  b->len = 0;
-  if (scratch == NULL)
-    mp_pgtask_fail(task, MP_E_OUT_OF_MEMORY, "out of memory");
-  while (scratch != NULL && b->len < BUFFER_BYTES && task->row_from < task->req->param_rows &&
-         put_row(task, b, scratch))
-    ;
-  mp_arena_free(scratch);
-}
 
 /* False: the connection is broken, or the socket is full. */
 static bool put_end(mp_pgsession *ses, mp_pgtask *task, const char *why)
@@ -220,7 +133,7 @@ void mp_pgcopy_stop(mp_pgtask *task)
 void mp_pgcopy_send(mp_pgsession *ses)
 {
   mp_pgtask *task = mp_pgsession_head(ses);
-  buffer b = {0};
+  mp_pgbuffer b = {0};
   size_t sent_bytes = 0;
   if (task == NULL || task->copy != MP_PG_COPY_DATA || task->req->op != MP_OP_COPY_IN)
     return;
@@ -231,7 +144,7 @@ void mp_pgcopy_send(mp_pgsession *ses)
     if (left != 0)
       break;
     if (!task->failed && !task->stopping && task->row_from < task->req->param_rows)
-      fill(task, &b);
+      mp_pgcopy_fill(task, &b);
     else
       b.len = 0;
     if (task->failed || task->stopping) {
@@ -263,6 +176,9 @@ static void take(mp_pgtask *task, PGresult *result)
     break;
   case PGRES_COMMAND_OK:
     task->req->affected += strtoll(PQcmdTuples(result), NULL, 10);
+    task->copied_in = true;
+    break;
+  case PGRES_TUPLES_OK: /* it is the table that was described */
     break;
   default:
     task->copy = MP_PG_COPY_ENDED;

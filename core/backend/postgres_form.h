@@ -119,6 +119,8 @@ typedef struct mp_pgwriter {
 } mp_pgwriter;
 
 mp_pgform mp_pgwrite(mp_pgwriter *w, const mp_value *value);
+/* Any value but NULL as a parameter of that type; of w its arena and err are set. */
+mp_pgform mp_pgwrite_param(mp_pgwriter *w, uint32_t oid, const mp_value *value);
 mp_pgform mp_pgwrite_array(mp_pgwriter *w, const mp_array *array);
 
 /* Canonical decimal text into w->room, as a numeric. */

@@ -381,31 +381,36 @@ static mp_pgform write_array(mp_pgwriter *w, const mp_value *value)
   }
 }
 
+mp_pgform mp_pgwrite_param(mp_pgwriter *w, uint32_t oid, const mp_value *value)
+{
+  mp_pgform form;
+  unsigned id = mp_pgtype_id(oid);
+  w->oid = oid;
+  w->id = (mp_pgid)(id & ~(unsigned)MP_PG_ARRAY);
+  w->only_text = false;
+  if (id & MP_PG_ARRAY || (id == MP_PG_OTHER && value->kind == MP_ARRAY))
+    form = write_array(w, value);
+  else
+    form = mp_pgwrite(w, value);
+  if (form != MP_PG_REFUSED && w->len >= INT_MAX)
+    return mp_pgwrite_beyond(w, "a parameter has at most 2 GiB");
+  return form;
+}
+
 bool mp_pgtype_param(uint32_t oid, const mp_value *value, mp_arena *arena, mp_pgparam *out,
                      mp_error *err)
 {
   mp_pgwriter w;
   mp_pgform form;
-  unsigned id = mp_pgtype_id(oid);
   if (value->kind == MP_NULL) {
     *out = (mp_pgparam){.format = 1};
     return true;
   }
-  w.oid = oid;
-  w.id = (mp_pgid)(id & ~(unsigned)MP_PG_ARRAY);
-  w.only_text = false;
   w.arena = arena;
   w.err = err;
-  if (id & MP_PG_ARRAY || (id == MP_PG_OTHER && value->kind == MP_ARRAY))
-    form = write_array(&w, value);
-  else
-    form = mp_pgwrite(&w, value);
+  form = mp_pgwrite_param(&w, oid, value);
   if (form == MP_PG_REFUSED)
     return false;
-  if (w.len >= INT_MAX) {
-    mp_pgwrite_beyond(&w, "a parameter has at most 2 GiB");
-    return false;
-  }
   if (form == MP_PG_TEXT_FORM || w.data == w.room) {
     w.data = mp_arena_memdup(arena, w.data, w.len);
     if (w.data == NULL) {

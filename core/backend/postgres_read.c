@@ -223,6 +223,10 @@ static void phase_ended(mp_pgsession *ses, mp_pgtask *task)
     mp_pgcache_keep(&ses->cache, task->statement);
     if (req->op == MP_OP_PREPARE) {
       describe_answer(task);
+      if (ses->base.tx == MP_TX_OPEN) {
+        ses->described = task->statement;
+        ses->described->user_n++;
+      }
     } else if (task->stopping) {
       mp_pgtask_fail(task, req->stop, "stopped before it was run");
     } else {

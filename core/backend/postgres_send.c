@@ -332,10 +332,19 @@ static void end_stopped(mp_pgsession *ses)
   }
 }
 
+void mp_pgsession_forget_described(mp_pgsession *ses)
+{
+  if (ses->described != NULL)
+    mp_pgstatement_release(ses->described);
+  ses->described = NULL;
+}
+
 /* The first one that waits. False: the connection is broken. */
 static bool send_first(mp_pgsession *ses, mp_pgtask *task)
 {
   mp_pgtxanswer answer = MP_PG_TX_SEND;
+  if (task->req->op != MP_OP_COPY_IN)
+    mp_pgsession_forget_described(ses);
   if (task->req->op == MP_OP_TX)
     answer = mp_pgtx_keep(ses, task->req->tx_op, task->req->sql);
   if (answer == MP_PG_TX_LOST)

@@ -46,6 +46,7 @@ bool mp_pgstatement_describe(mp_pgstatement *statement, const PGresult *describe
     statement->param_types[i] = PQparamtype(described, i);
   if (PQnfields(described) == 0)
     return true;
+  statement->table = PQftable(described, 0);
   statement->columns = mp_pgcolumns_new(described);
   return statement->columns != NULL;
 }

@@ -155,7 +155,9 @@ function pool:ping() end
 lease.query, lease.stream, lease.many, lease.prepare, lease.ping = pool.query, pool.stream, pool.many, pool.prepare, pool.ping
 lease.by_column = pool.by_column
 --- PostgreSQL: a COPY ... FROM STDIN, the values as for many. options.rows_before: rows of the same source that went before, for
---- messages (many too). take: rows written.
+--- messages (many too). options.columns: a query of the columns, options.table: the table's name as SQL has it; where that
+--- query was prepared in this transaction, with nothing but COPYs since, the rows go in binary form if their values allow it, and
+--- plan_changed says that the name was that of another table meanwhile. take: rows written.
 ---@return op
 function lease:copy_in(sql, values, n, rows, from, options) end
 --- As stream, with the rows by COPY where types and statement allow it.

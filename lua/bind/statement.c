@@ -71,7 +71,8 @@ typedef struct options {
   bool own, no_cache, cursor;
   uint64_t timeout_ns;
   size_t max_rows, max_bytes, chunk, rows_before;
-  int kinds; /* place of the array of kinds on the stack, 0: none */
+  const char *columns, *table; /* kept by the table of options */
+  int kinds;                   /* place of the array of kinds on the stack, 0: none */
 } options;
 
 static size_t count_of(lua_State *L, int idx)
@@ -98,6 +99,10 @@ static void read_option(lua_State *L, options *o, int room)
     o->chunk = count_of(L, -1);
   } else if (strcmp(name, "rows_before") == 0) {
     o->rows_before = count_of(L, -1);
+  } else if (strcmp(name, "columns") == 0) {
+    o->columns = lua_tostring(L, -1);
+  } else if (strcmp(name, "table") == 0) {
+    o->table = lua_tostring(L, -1);
   } else if (strcmp(name, "timeout") == 0) {
     o->timeout_ns = lmp_seconds_ns(L, -1, 0);
   } else if (strcmp(name, "kinds") == 0 && lua_istable(L, -1)) {
@@ -137,6 +142,10 @@ static void apply(mp_request *req, const options *o)
   req->chunk_rows = o->chunk;
   req->cursor = o->cursor;
   req->rows_before = o->rows_before;
+  if (o->columns != NULL && o->table != NULL) { /* without memory they are not told */
+    req->columns_sql = mp_arena_strdup(req->arena, o->columns);
+    req->table = mp_arena_strdup(req->arena, o->table);
+  }
 }
 
 static mp_kind kind_at(lua_State *L, int kinds, int i)

@@ -69,16 +69,15 @@ local function rows_of(source)
   return errors.raise("bad_argument", "copy_in takes an array of arrays or an iterator, not a " .. type(source))
 end
 
--- The kinds that values are sent as where a plain table or string would be taken for something else; nil where none is.
--- The server is asked once, which finds wrong names before a row is read.
-local function kinds_of(database, lease, table_name, names, sql)
+-- The kinds and the types of the columns, from the server, which finds wrong names before a row is read.
+local function describe(database, lease, query, sql)
   local frame
   if not lease then
     lease, frame = statement.place(database, "write")
   end
-  local op = lease:prepare("SELECT " .. table.concat(names, ", ") .. " FROM " .. table_name)
+  local op = lease:prepare(query)
   await(op)
-  local count, problem, reported, _, types = core.take(op)
+  local count, problem, kinds, _, types = core.take(op)
   if count == nil then
     problem.position = nil -- of another text
     local err = statement.fail(database, sql, problem)
@@ -87,20 +86,24 @@ local function kinds_of(database, lease, table_name, names, sql)
     end
     return error(err, 0)
   end
+  return kinds, types
+end
+
+-- The kinds that values are sent as where a plain table or string would be taken for something else; nil where none is.
+local function kinds_of(reported)
   local kinds
-  for place = 1, #names do
-    local kind = reported[place]
+  for place, kind in pairs(reported) do
     if kind == core.kind.array or kind == core.kind.blob then
       kinds = kinds or {}
       kinds[place] = kind
     end
   end
-  return kinds, database.codecs and codec.encoders(database, lease, types)
+  return kinds
 end
 
 -- What is the same for each chunk, with the rows that went before it.
-local function chunk_options(database, own, kinds)
-  local options = { own = own, kinds = kinds }
+local function chunk_options(database, own)
+  local options = { own = own }
   for name, value in pairs(database.query_options or {}) do
     options[name] = value
   end
@@ -153,11 +156,13 @@ function copy.into(database, lease, table_name, columns, source)
     or placeholder.read(database.dialect, "INSERT INTO " .. into .. " VALUES (" .. table.concat(marks, ", ") .. ")").sql
   local next_row = rows_of(source)
   return copy.together(database, lease, function()
-    local kinds, encoders
+    local options, encoders = chunk_options(database, by_copy), nil
     if by_copy then
-      kinds, encoders = kinds_of(database, lease, target, names, sql)
+      local query = "SELECT " .. table.concat(names, ", ") .. " FROM " .. target
+      local kinds, types = describe(database, lease, query, sql)
+      encoders = database.codecs and codec.encoders(database, lease, types)
+      options.kinds, options.columns, options.table = kinds_of(kinds), query, target
     end
-    local options = chunk_options(database, by_copy, kinds)
     local before, written = 0, 0
     local over
     repeat
