@@ -85,7 +85,7 @@ typedef enum mp_reqstate {
 
 /* Does the statement write? Decides which connection may run it where writers are single. */
 typedef enum mp_access {
-  MP_ACCESS_UNKNOWN, /* the backend finds out; where it matters it is treated as READ and answered MP_NEEDS_WRITER */
+  MP_ACCESS_UNKNOWN, /* the backend finds out; where it matters it is treated as READ and answered with needs_writer */
   MP_ACCESS_READ,
   MP_ACCESS_WRITE
 } mp_access;

@@ -83,7 +83,6 @@ static void end(mp_tx *tx)
 {
   tx->state = MP_TXS_NONE;
   tx->depth = 0;
-  tx->failed_depth = 0;
   tx->cause = MP_OK;
   tx->commit_failed = false;
 }
@@ -91,14 +90,12 @@ static void end(mp_tx *tx)
 static void fail(mp_tx *tx, mp_status cause)
 {
   tx->state = MP_TXS_FAILED;
-  tx->failed_depth = tx->depth;
   tx->cause = cause;
 }
 
 static void break_off(mp_tx *tx, mp_status cause)
 {
   tx->state = MP_TXS_BROKEN;
-  tx->failed_depth = 0;
   tx->cause = cause;
 }
 
@@ -167,7 +164,6 @@ static mp_status unwound(mp_tx *tx, mp_status status, mp_txstatus engine)
   tx->depth--;
   if (status == MP_OK && engine == MP_TX_OPEN) {
     tx->state = MP_TXS_OPEN;
-    tx->failed_depth = 0;
     tx->cause = MP_OK;
     return MP_OK;
   }

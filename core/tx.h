@@ -56,7 +56,6 @@ typedef enum mp_txop {
 typedef struct mp_tx {
   mp_txstate state;
   int depth;          /* open savepoints; 0 when only the transaction is open */
-  int failed_depth;   /* FAILED: the deepest frame that the failure spoiled */
   uint64_t name_next; /* savepoint names are mp_<n>; n never repeats within a transaction */
   uint64_t names[MP_TX_DEPTH_MAX]; /* n of each open savepoint, outermost first */
   bool commit_failed; /* NONE because a COMMIT failed: a ROLLBACK that follows it does nothing */

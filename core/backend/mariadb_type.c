@@ -80,7 +80,6 @@ void mp_mytype_column(const MYSQL_FIELD *field, mp_mycolumn *out)
       .kind = column_kind(field),
       .type = field->type,
       .is_unsigned = (field->flags & UNSIGNED_FLAG) != 0,
-      .is_binary = field->charsetnr == BINARY_CHARSET,
       .scale = (uint16_t)field->decimals,
   };
   switch (out->kind) {

@@ -32,7 +32,7 @@ typedef struct mp_mycolumn {
   mp_kind
       kind; /* of its cells; a value that this kind cannot be is the nearest other one (see mp_mytype_cell) */
   enum enum_field_types type;
-  bool is_unsigned, is_binary, is_text; /* is_text: comes as text into room.text/data */
+  bool is_unsigned, is_text; /* is_text: comes as text into room.text/data */
   uint16_t scale;
 } mp_mycolumn;
 

@@ -18,16 +18,6 @@ vocabulary.session_methods = set [[add add_all delete get flush commit rollback 
 
 vocabulary.hooks = set "before_insert after_insert before_update after_update before_delete after_delete after_load"
 
-vocabulary.shape_methods = set [[filter exclude order_by reverse limit offset slice distinct only defer
-  values values_list annotate select_related prefetch for_update using union intersection difference
-  with_cte none all_rows with_deleted only_deleted]]
-
-vocabulary.terminals = set [[all get one first last count exists sum avg min max aggregate pluck in_bulk
-  iter page after update delete create explain sql restore purge]]
-
-vocabulary.entity_methods = set [[get_or_create update_or_create bulk_create bulk_update upsert raw build
-  create_table drop_table]]
-
 vocabulary.column_methods = set [[eq ne gt ge lt le in_ not_in between like ilike contains icontains
   startswith endswith is_null asc desc]]
 
@@ -118,6 +108,13 @@ end
 ---@return boolean
 function vocabulary.is_array(value)
   return type(value) == "table" and (rawget(value, 1) ~= nil or next(value) == nil)
+end
+
+--- Whether an object answers to that name already: a field, a relation or an annotation would hide it.
+---@param name string
+---@return boolean
+function vocabulary.is_reserved(name)
+  return vocabulary.object_methods[name] or vocabulary.hooks[name] or name == "pk" or name == "c"
 end
 
 --- Whether a name may be that of a field, an entity or an annotation: it stands in filter keys and

@@ -25,10 +25,6 @@ function Quit:__tostring()
   return "tx:rollback() ends its block; let this pass"
 end
 
-function handle.is_quit(err, frame)
-  return getmetatable(err) == Quit and err.frame == frame
-end
-
 local function check(self)
   local frame = self.frame
   if frame.over then
@@ -74,7 +70,7 @@ end
 function Transaction:rollback(...)
   local frame = check(self)
   if frame.block then
-    local quit = setmetatable({ frame = frame, values = pack(...) }, Quit)
+    local quit = setmetatable({ values = pack(...) }, Quit)
     frame.quit = quit
     return error(quit, 0)
   end

@@ -264,10 +264,8 @@ function Database:codec(type_name, functions)
   return codec.add(self, type_name, functions)
 end
 
-for _, name in ipairs { "reads" } do
-  Database[name] = function()
-    return errors.raise("unsupported", "db:" .. name .. " is not built yet")
-  end
+function Database:reads() -- luacheck: no self
+  return errors.raise("unsupported", "db:reads is not built yet")
 end
 
 -- As a URL has it: a directory of sockets is escaped, an IPv6 address stands in brackets.

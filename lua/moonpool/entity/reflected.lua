@@ -22,10 +22,6 @@ end
 
 -- ---- names ----
 
-local function is_reserved(name)
-  return vocabulary.object_methods[name] or vocabulary.hooks[name] or name == "pk" or name == "c"
-end
-
 -- A plain word out of whatever a table or a column is called.
 local function plain_word(text)
   if vocabulary.is_name(text) then return text end
@@ -47,7 +43,7 @@ end
 
 local function field_name(database, found, column, taken)
   local name = plain_word(column)
-  while is_reserved(name) or taken[name] do
+  while vocabulary.is_reserved(name) or taken[name] do
     name = name:find "_$" and name:sub(1, -2) .. "1_" or name .. "_"
   end
   if name ~= column then say_once(database, found, column, name) end
@@ -57,7 +53,7 @@ end
 -- The name of a relation over a column, whose key must then be called name_id; nil where that cannot be.
 local function relation_name(found, column, taken)
   local name = column:match "^(.+)_id$" or column
-  if not vocabulary.is_name(name) or is_reserved(name) or taken[name] then return nil end
+  if not vocabulary.is_name(name) or vocabulary.is_reserved(name) or taken[name] then return nil end
   local attribute = name .. "_id"
   if attribute ~= column and found.columns[attribute] or name ~= column and found.columns[name] then return nil end
   return name
@@ -118,7 +114,7 @@ local function whole_relations(found, names, plan, excluded)
   for _, key in ipairs(found.foreign_keys) do
     local target = names[key.table]
     local name = #key.columns > 1 and not key.schema and target and key.columns[1]:match "^(.+)_"
-    local fits = name and #target.key == #key.columns and vocabulary.is_name(name) and not is_reserved(name)
+    local fits = name and #target.key == #key.columns and vocabulary.is_name(name) and not vocabulary.is_reserved(name)
       and not found.columns[name]
     for i, column in ipairs(fits and key.columns or {}) do
       fits = fits and target.key[i] == key.references[i] and column == name .. "_" .. key.references[i]
@@ -137,7 +133,7 @@ end
 -- are reflected together.
 local function inverse_of(found, column, target, plans)
   local other = plans[column.foreign_key.table]
-  if not other or target ~= other or not vocabulary.is_name(found.name) or is_reserved(found.name)
+  if not other or target ~= other or not vocabulary.is_name(found.name) or vocabulary.is_reserved(found.name)
     or other.found.columns[found.name] then
     return nil
   end

@@ -32,7 +32,7 @@ end
 local function check_name(self, name)
   local ok, why = vocabulary.is_name(name)
   if not ok then bad(self, "the field name %s %s", vocabulary.quoted(name), why) end
-  if vocabulary.object_methods[name] or vocabulary.hooks[name] or name == "pk" or name == "c" then
+  if vocabulary.is_reserved(name) then
     bad(self, "a field cannot be called %s, which objects answer to: call it %s_ and give it column = %q", name, name, name)
   end
 end

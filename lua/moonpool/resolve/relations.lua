@@ -178,7 +178,7 @@ end
 -- ---- inverses ----
 
 local function check_name(target, name, field)
-  if target.by_name[name] or vocabulary.object_methods[name] or vocabulary.hooks[name] or name == "pk" or name == "c" then
+  if target.by_name[name] or vocabulary.is_reserved(name) then
     bad(field, "its inverse %s is already something of %s", name, target.name)
   end
 end

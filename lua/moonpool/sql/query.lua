@@ -34,8 +34,6 @@ for _, room in ipairs { narrow, order, columns, related, combine, cte, lock } do
   for name, method in pairs(room.methods) do methods[name] = method end
 end
 
-function query.is_grouped(q) return q.shape.group ~= nil end
-
 local function amount(method, value)
   if type(value) ~= "number" or value % 1 ~= 0 or value < 0 then
     errors.raise("bad_argument", ("%s takes a number of rows, not %s"):format(method, vocabulary.quoted(value)))
