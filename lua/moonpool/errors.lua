@@ -187,6 +187,33 @@ function errors.suppress(err, other)
   end
 end
 
+-- ---- steps that are all taken ----
+
+---@class moonpool.attempts  Steps of which each is taken, whatever another one raised.
+local Attempts = {}
+Attempts.__index = Attempts
+
+---@return moonpool.attempts
+function errors.attempts() return setmetatable({ failed = false }, Attempts) end
+
+--- Call fn. What it raises waits for raise(); what is not the first is in that one's `suppressed`.
+---@param fn function  ---@param ... any
+function Attempts:try(fn, ...)
+  local ok, err = pcall(fn, ...)
+  if not ok and self.failed then
+    errors.suppress(self.err, err)
+  elseif not ok then
+    self.failed, self.err = true, err
+  end
+end
+
+--- Raises what the first one raised that failed, if one did.
+function Attempts:raise()
+  if self.failed then
+    return error(self.err, 0)
+  end
+end
+
 -- What a program raises may be anything, also what cannot be shown.
 local function shown(err)
   local meta = getmetatable(err)

@@ -4,6 +4,7 @@ local mp = require "moonpool"
 local core = require "moonpool.core"
 local databases = require "spec.support.databases"
 local raises = databases.raises
+local until_equal = require("spec.support.waiting").until_equal
 
 databases.each("who holds a connection", function(open, database)
   -- What fn writes to standard error.
@@ -74,6 +75,30 @@ databases.each("who holds a connection", function(open, database)
     assert.equal(1, times)
     assert.truthy(text:find("a transaction is held for", 1, true))
     assert.truthy(text:find("stack", 1, true) or text:find("holders_spec.lua:%d+: in function"), text)
+  end)
+
+  it("is reported, also when another one that is held was reported before it was taken", function()
+    if database.single then
+      return -- has one connection
+    end
+    local db = open{ pool = { max = 3, leak_after = 0.01 } }
+    local function reported()
+      local n = 0
+      for _, hold in pairs(db.holds) do
+        n = n + (hold.reported and 1 or 0)
+      end
+      return n
+    end
+    local text = told(function()
+      local first = db:connect()
+      until_equal(1, reported)
+      local second = db:connect()
+      until_equal(2, reported)
+      second:close()
+      first:close()
+    end)
+    local _, times = text:gsub("a connection is held for", "")
+    assert.equal(2, times)
   end)
 
   it("is named with both lines where a task uses what belongs to another", function()

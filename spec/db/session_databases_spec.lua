@@ -81,6 +81,18 @@ databases.each("a session over several databases", function(open, database)
     assert.is_nil(b.id)
   end)
 
+  it("notes in partial_commit what a hook of the part that was committed raised", function()
+    if not defer(second) then
+      return
+    end
+    local err = raises("partial_commit", mp.session, { database = first }, function()
+      A:create{ name = "a" }
+      mp.on_commit(function() error("of a hook", 0) end)
+      second:execute("insert into leaf (id) values (1)")
+    end)
+    assert.same({ "of a hook" }, err.suppressed)
+  end)
+
   it("raises partial_commit, with both lists, when a later commit fails", function()
     if not defer(second) then
       return

@@ -118,29 +118,27 @@ local function claim(task)
 end
 
 local function undo(ground)
-  local problem
+  local attempts = errors.attempts()
   for place = #ground.frames, 1, -1 do
     local frame = ground.frames[place]
     if not frame.over then
-      local ok, err = pcall(transaction.rollback, frame)
-      problem = problem or not ok and { err } or nil
+      attempts:try(transaction.rollback, frame)
     end
   end
-  return problem
+  return attempts
 end
 
 local function finish(ground, release, ok, ...)
   ground.task.session = ground.outer
-  local problem = undo(ground)
+  local undone = undo(ground)
   release()
   if not ok then
-    if problem then
-      errors.suppress((...), problem[1])
+    if undone.failed then
+      errors.suppress((...), undone.err)
     end
     return error((...), 0)
-  elseif problem then
-    return error(problem[1], 0)
   end
+  undone:raise()
   return ...
 end
 

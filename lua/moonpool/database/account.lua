@@ -77,15 +77,18 @@ function account.watch(database)
   if database.watcher then
     return
   end
-  database.watcher = runtime.daemon(function()
-    pcall(function()
-      local pause = database.options.pool.leak_after
-      while pause do
-        runtime.sleep(pause)
-        pause = account.report_leaks(database)
-      end
-    end)
+  local watcher
+  watcher = runtime.daemon(function()
+    local pause = database.options.pool.leak_after
+    while pause do
+      runtime.sleep(pause)
+      pause = account.report_leaks(database)
+    end
+    if database.watcher == watcher then
+      database.watcher = nil -- all are reported: what is taken from now on has another one
+    end
   end)
+  database.watcher = watcher
 end
 
 -- ---- waited in vain ----

@@ -272,21 +272,14 @@ function holding.watch(task, thing)
     open = setmetatable({}, { __mode = "k" })
     task.locals[OPEN] = open
     runtime.on_end(task, function()
-      local failed, first
+      local attempts = errors.attempts()
       local one = next(open)
       while one do
         open[one] = nil
-        local ok, err = pcall(one.abandon, one)
-        if not ok and not failed then
-          failed, first = true, err
-        elseif not ok then
-          errors.suppress(first, err)
-        end
+        attempts:try(one.abandon, one)
         one = next(open)
       end
-      if failed then
-        return error(first, 0)
-      end
+      return attempts:raise()
     end)
   end
   open[thing] = true

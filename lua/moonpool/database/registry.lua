@@ -126,18 +126,11 @@ end
 ---@param how {drain: number?}?
 function registry.close_all(how)
   by_name = {}
-  local failed, first
+  local attempts = errors.attempts()
   for _, one in ipairs(database.all()) do
-    local ok, err = pcall(one.close, one, how)
-    if not ok and not failed then
-      failed, first = true, err
-    elseif not ok then
-      errors.suppress(first, err)
-    end
+    attempts:try(one.close, one, how)
   end
-  if failed then
-    return error(first, 0)
-  end
+  return attempts:raise()
 end
 
 return registry

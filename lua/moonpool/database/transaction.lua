@@ -59,6 +59,14 @@ local function control(frame, word, op, cleanup)
   return problem, record
 end
 
+-- What fails on the way of an error is noted in that.
+local function try_beside(err, fn, ...)
+  local ok, problem = pcall(fn, ...)
+  if not ok then
+    errors.suppress(err, problem)
+  end
+end
+
 local function tell(frame, record)
   if record then
     event.finish(frame.database, record)
@@ -177,7 +185,7 @@ function transaction.begin(database, options, quiet)
   if record then
     local ok, err = pcall(tell, frame, record)
     if not ok then
-      pcall(transaction.rollback, frame)
+      try_beside(err, transaction.rollback, frame)
       return error(err, 0)
     end
   end
@@ -218,18 +226,15 @@ end
 -- The frame has ended. What the program wants to hear of it: the record, and hooks. All of them run; raises what the
 -- first one raised.
 local function run_hooks(frame, record, hooks)
-  local ok, first = pcall(tell, frame, record)
-  for _, hook in ipairs(hooks or {}) do
-    local fine, err = pcall(hook)
-    if not fine and ok then
-      ok, first = false, err
-    elseif not fine then
-      errors.suppress(first, err)
-    end
+  if not hooks then
+    return tell(frame, record)
   end
-  if not ok then
-    return error(first, 0)
+  local attempts = errors.attempts()
+  attempts:try(tell, frame, record)
+  for _, hook in ipairs(hooks) do
+    attempts:try(hook)
   end
+  return attempts:raise()
 end
 
 local function restore_objects(frame)
@@ -372,14 +377,11 @@ function transaction.commit(frame)
         return verdict.of(database, number)
       end
       leave(frame)
-      pcall(tell, frame, record)
+      try_beside(err, tell, frame, record)
       return error(err, 0)
     end
-    local ok, hook_error = pcall(transaction.rollback, frame)
-    if not ok then
-      errors.suppress(err, hook_error)
-    end
-    pcall(tell, frame, record)
+    try_beside(err, transaction.rollback, frame)
+    try_beside(err, tell, frame, record)
     return error(err, 0)
   end
   leave(frame)
@@ -480,10 +482,7 @@ function transaction.whole(database, fn)
     transaction.commit(frame)
     return value, extra
   end
-  local undone, problem = pcall(transaction.rollback, frame)
-  if not undone then
-    errors.suppress(value, problem)
-  end
+  try_beside(value, transaction.rollback, frame)
   return error(value, 0)
 end
 

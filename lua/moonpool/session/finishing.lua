@@ -24,21 +24,6 @@ function finishing.check(unit)
   end
 end
 
-local function run_hooks(list)
-  local ok, first = true, nil
-  for _, hook in ipairs(list) do
-    local fine, err = pcall(hook)
-    if not fine and ok then
-      ok, first = false, err
-    elseif not fine then
-      errors.suppress(first, err)
-    end
-  end
-  if not ok then
-    return error(first, 0)
-  end
-end
-
 -- The hooks of all databases wait until all are committed.
 local function take_hooks(unit, frames)
   local list, outer = {}, frames[1] == nil and transaction.current()
@@ -151,35 +136,31 @@ function finishing.commit(unit)
   if unit.ending then
     unit:finish() -- what hooks do is outside of it
   end
-  local ok, err = pcall(run_hooks, hooks)
+  local attempts = errors.attempts()
   if failed[1] then
-    return raise_partial(committed, failed, problems)
+    attempts:try(raise_partial, committed, failed, problems)
   end
-  err = not ok and err or unit.reader_failed
-  unit.reader_failed = nil
-  if err ~= nil and err ~= false then
-    return error(err, 0)
+  for _, hook in ipairs(hooks) do
+    attempts:try(hook)
   end
+  if unit.reader_failed ~= nil then
+    attempts:try(error, unit.reader_failed, 0)
+    unit.reader_failed = nil
+  end
+  return attempts:raise()
 end
 
 --- Roll back every database that was touched.
 --- Raises what an on_rollback hook raised.
 function finishing.rollback(unit)
-  local frames, problem = unit.frames, nil
+  local frames, attempts = unit.frames, errors.attempts()
   unit.frames, unit.frame_of, unit.hooks = {}, {}, nil
   for place = #frames, 1, -1 do
     if not frames[place].over then
-      local ok, err = pcall(transaction.rollback, frames[place])
-      if not ok and problem == nil then
-        problem = { err }
-      elseif not ok then
-        errors.suppress(problem[1], err)
-      end
+      attempts:try(transaction.rollback, frames[place])
     end
   end
-  if problem then
-    return error(problem[1], 0)
-  end
+  return attempts:raise()
 end
 
 return finishing

@@ -21,35 +21,29 @@ end
 
 -- Every frame from the latest on; all of them, whatever one of them raises.
 local function each_back(self, fn)
-  local problem
+  local attempts = errors.attempts()
   for place = #self.frames, 1, -1 do
-    local ok, err = pcall(fn, self.frames[place])
-    if not ok and problem == nil then
-      problem = { err }
-    elseif not ok then
-      errors.suppress(problem[1], err)
-    end
+    attempts:try(fn, self.frames[place])
   end
-  if problem then
-    return error(problem[1], 0)
-  end
+  return attempts:raise()
 end
 
 --- Begin one by hand.
 ---@return moonpool.session_savepoint
 function nested.open(unit)
   local self = setmetatable({ frames = {} }, Nested)
-  local ok, err = pcall(function()
+  local attempts = errors.attempts()
+  attempts:try(function()
     for place, outer in ipairs(unit.frames) do
       local frame = transaction.begin(outer.database)
       frame.savepoint = true
       self.frames[place] = frame
     end
   end)
-  if not ok then
-    pcall(each_back, self, transaction.rollback)
-    return error(err, 0)
+  if attempts.failed then
+    attempts:try(each_back, self, transaction.rollback)
   end
+  attempts:raise()
   return self
 end
 

@@ -65,6 +65,14 @@ end
 
 -- ---- running ----
 
+-- Roll back because of an error, which notes what that raises.
+local function undo(unit, err)
+  local undone, problem = pcall(unit.rollback, unit)
+  if not undone then
+    errors.suppress(err, problem)
+  end
+end
+
 local function finish(unit, ok, ...)
   if ok then
     unit.ending = true
@@ -73,15 +81,12 @@ local function finish(unit, ok, ...)
     if fine then
       return ...
     elseif not unit.kept then
-      pcall(unit.rollback, unit)
+      undo(unit, err)
     end
     return error(err, 0)
   end
   unit:finish()
-  local undone, problem = pcall(unit.rollback, unit)
-  if not undone then
-    errors.suppress((...), problem)
-  end
+  undo(unit, (...))
   return error((...), 0)
 end
 
