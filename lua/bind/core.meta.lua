@@ -246,8 +246,9 @@ function core.fake(name, script) end
 ---@return string[], {connects: integer, sessions: integer, sessions_max: integer, cancels: integer, writers_max: integer}
 function core.fake_log(name) end
 --- Switch off what protects, so that a spec shows that it can fail: "unfair" (the youngest waiter is served first),
---- "no_barrier" (PostgreSQL, MariaDB: the next statement is sent while a cancel is still on its way).
----@param name "unfair"|"no_barrier"  ---@param on boolean
+--- "no_barrier" (PostgreSQL, MariaDB: the next statement is sent while a cancel is still on its way); or "slow_machine" (a
+--- statement may take 50 times as long and is known to be fast all the same).
+---@param name "unfair"|"no_barrier"|"slow_machine"  ---@param on boolean
 function core.test_switch(name, on) end
 
 return core

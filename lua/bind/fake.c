@@ -45,13 +45,15 @@ static int fake_log(lua_State *L)
   return 2;
 }
 
-extern bool mp_pool_test_unfair, mp_postgres_test_no_barrier, mp_mariadb_test_no_barrier;
+extern bool mp_pool_test_unfair, mp_postgres_test_no_barrier, mp_mariadb_test_no_barrier,
+    mp_pace_test_slow_machine;
 
 static int test_switch(lua_State *L)
 {
-  static const char *const names[] = {"unfair", "no_barrier", NULL};
+  static const char *const names[] = {"unfair", "no_barrier", "slow_machine", NULL};
   static bool *const switches[][2] = {{&mp_pool_test_unfair, &mp_pool_test_unfair},
-                                      {&mp_postgres_test_no_barrier, &mp_mariadb_test_no_barrier}};
+                                      {&mp_postgres_test_no_barrier, &mp_mariadb_test_no_barrier},
+                                      {&mp_pace_test_slow_machine, &mp_pace_test_slow_machine}};
   int which = luaL_checkoption(L, 1, NULL, names);
   for (int i = 0; i < 2; i++)
     *switches[which][i] = lua_toboolean(L, 2);

@@ -2,6 +2,7 @@
 -- whoever reads the table stands still on the server as long as a spec likes; what stands behind it is seen in pool_stats.
 
 local mp = require "moonpool"
+local core = require "moonpool.core"
 local databases = require "spec.support.databases"
 local servers = require "spec.support.servers"
 local until_equal = require("spec.support.waiting").until_equal
@@ -18,7 +19,7 @@ local SCHEMA = {
   "insert into kept select i, i * 1000003, i % 7 from generate_series(1, 100) i",
   "create table free (id bigint primary key, nonce bigint not null)",
   "insert into free select id, nonce from kept",
-  "create view slow as select id, nonce + length(pg_sleep(0.03)::text) as nonce from kept",
+  "create view slow as select id, nonce + length(pg_sleep(0.2)::text) as nonce from kept",
 }
 
 local db, url, Kept, Free, Slow, locker, close_all
@@ -117,6 +118,7 @@ end
 -- Lock the table and start tasks at once, so that so many wait for a connection. A statement that happened to take long
 -- is not known to be fast, and more wait: then it is tried again.
 local function locked_with(waiting, begin)
+  core.test_switch("slow_machine", true)
   for try = 1, 20 do
     learn(kept, free, divided)
     local unlock = lock()
@@ -144,6 +146,7 @@ end
 
 describe("on PostgreSQL a connection", function()
   after_each(function()
+    core.test_switch("slow_machine", false)
     if close_all then
       close_all()
     end
@@ -176,6 +179,7 @@ describe("on PostgreSQL a connection", function()
   end)
 
   it("is shared evenly: the one with the fewest takes the next", function()
+    core.test_switch("slow_machine", true)
     open{ max = 3 }
     local unlock = lock()
     answers(start(3, free))
