@@ -109,13 +109,13 @@ static void server_stop(server *s)
   close(s->listener);
 }
 
-static void open_at(const server *s, const char *mode)
+static void open_at(const server *s, const char *mode, uint32_t connect_timeout_ms)
 {
   mp_config *config = config_new();
   config->host = "127.0.0.1";
   config->port = s->port;
   config->user = "u";
-  config->connect_timeout_ms = 1000;
+  config->connect_timeout_ms = connect_timeout_ms;
   add_option(config, "tls_mode", mode);
   open_with(config, "secret", 1);
 }
@@ -128,7 +128,7 @@ static void tls_that_is_required_is_not_gone_without(void **state)
   (void)state;
   server_start(&s, PLAIN);
   for (int i = 0; i < 3; i++) {
-    open_at(&s, modes[i]);
+    open_at(&s, modes[i], 30000);
     fails(run(&a, "SELECT 1"), MP_E_TLS);
     ask_free(&a);
     close_pool(pool);
@@ -143,7 +143,7 @@ static void tls_that_is_preferred_is_gone_without(void **state)
   ask a;
   (void)state;
   server_start(&s, PLAIN);
-  open_at(&s, "prefer");
+  open_at(&s, "prefer", 30000);
   fails(run(&a, "SELECT 1"), MP_E_CONNECT_FAILED);
   ask_free(&a);
   close_pool(pool);
@@ -157,7 +157,7 @@ static void no_file_is_sent_to_a_server_that_asks_for_one(void **state)
   ask a;
   (void)state;
   server_start(&s, NOSY);
-  open_at(&s, "off");
+  open_at(&s, "off", 30000);
   run(&a, "SELECT 1");
   assert_int_not_equal(a.req->error.kind, MP_OK);
   ask_free(&a);
@@ -197,7 +197,7 @@ static void sigpipe_is_left_as_it_was(void **state)
   ask a;
   (void)state;
   server_start(&s, PLAIN);
-  open_at(&s, "off");
+  open_at(&s, "off", 30000);
   run(&a, "SELECT 1");
   ask_free(&a);
   close_pool(pool);
@@ -264,7 +264,7 @@ static void no_server_is_told_as_such(void **state)
   (void)state;
   listen_at_any_port(&s);
   close(s.listener);
-  open_at(&s, "off");
+  open_at(&s, "off", 30000);
   fails(run(&a, "SELECT 1"), MP_E_CONNECT_FAILED);
   assert_false(a.req->error.sent);
   ask_free(&a);
@@ -305,7 +305,7 @@ static void closing_does_not_wait_for_connecting(void **state)
   ask a;
   (void)state;
   listen_at_any_port(&s); /* it takes the connection, and says nothing */
-  open_at(&s, "off");
+  open_at(&s, "off", 1000);
   mp_pool_submit(pool, ask_for(&a, MP_OP_QUERY, "SELECT 1"));
   turn(5);
   close_pool(pool);

@@ -126,18 +126,22 @@ static void while_a_connection_lives_waiters_wait_for_it(void **state)
 
 static void a_timeout_names_the_last_connect_error(void **state)
 {
-  taker a;
+  taker a, patient;
   ask q;
   (void)state;
   open_pool("connect *1 -> affected 0\nconnect -> error connect_failed \"too many clients\"", 2);
   take(&a, MP_ACCESS_READ);
   run_until(&a.ready_n, 1);
+  take(&patient, MP_ACCESS_READ);
+  while (asked_n("db", "(connect)") < 2)
+    mp_loop_step(loop, 20);
   ask_for(&q, MP_OP_QUERY, "select 1")->deadline_ns = mp_clock_ns() + 30 * MS;
   mp_pool_submit(pool, q.req);
   run_until(&q.done_n, 1);
   assert_int_equal(q.req->error.kind, MP_E_POOL_TIMEOUT);
   assert_non_null(strstr(q.req->error.message, "the last connect failed: too many clients"));
   ask_free(&q);
+  mp_pool_give_back(&patient.hold, false);
   mp_pool_give_back(&a.hold, false);
   close_pool(pool);
 }

@@ -1,6 +1,8 @@
 /* pool_test.c - who gets a connection and when: the queue, cancelling, waiting too long, closing. */
 #include "taker.h"
 
+#include "pool_parts.h"
+
 /* ---- requests ---- */
 
 static void nothing_is_opened_before_the_first_use(void **state)
@@ -220,10 +222,10 @@ static void waiting_ends_with_all_that_is_known(void **state)
 {
   taker a, b;
   (void)state;
-  script("db", "");
-  pool = pool_with("fake", "db", &(mp_pool_limits){.max = 1, .timeout_ns = 30 * MS});
+  open_pool("", 1);
   take(&a, MP_ACCESS_READ);
   run_until(&a.ready_n, 1);
+  pool->limits.timeout_ns = 30 * MS; /* only now: connecting takes what it takes */
   take(&b, MP_ACCESS_READ);
   assert_true(mp_pool_would_wait(pool, MP_ACCESS_READ));
   run_until(&b.ready_n, 1);

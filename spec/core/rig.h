@@ -128,7 +128,7 @@ static inline mp_pool *pool_with(const char *backend, const char *database,
 
 static inline mp_pool *pool_of(const char *backend, const char *database, int max)
 {
-  return pool_with(backend, database, &(mp_pool_limits){.max = max, .timeout_ns = 2000 * MS});
+  return pool_with(backend, database, &(mp_pool_limits){.max = max, .timeout_ns = 60000 * MS});
 }
 
 static void rig_closed(void *owner)

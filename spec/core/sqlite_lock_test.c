@@ -111,6 +111,7 @@ static void opening_waits_for_a_locked_file_and_says_so_at_last(void **state)
   assert_non_null(strstr(f->session->error.message, f->path));
   fixture_close(f);
   tell(db, "COMMIT");
+  f->config.connect_timeout_ms = 20000;
   fixture_open(f);
   assert_int_equal(f->session->state, MP_SES_READY);
   sqlite3_close(db);
