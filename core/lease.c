@@ -54,12 +54,13 @@ static void explain(const mp_lease *lease, mp_request *req, mp_status kind)
     mp_error_set(&req->error, req->arena, kind, "a transaction is open already: use a savepoint");
     break;
   case MP_E_SAVEPOINT:
-    mp_error_set(&req->error, req->arena, kind,
-                 tx->depth == 0 ? "no savepoint is open" : "more than %d savepoints in each other",
-                 MP_TX_DEPTH_MAX);
+    mp_error_set(&req->error, req->arena, kind, "no savepoint is open");
     break;
   case MP_E_TRANSACTION:
     mp_error_set(&req->error, req->arena, kind, "no transaction is open");
+    break;
+  case MP_E_OUT_OF_MEMORY:
+    mp_error_set(&req->error, req->arena, kind, "no memory for another savepoint");
     break;
   case MP_E_IMPLICIT_COMMIT:
     mp_error_set(&req->error, req->arena, kind,
@@ -581,4 +582,9 @@ bool mp_lease_gone(const mp_lease *lease)
 {
   return lease->over && mp_list_empty(&lease->running) && mp_list_empty(&lease->dropped) &&
          mp_list_empty(&lease->waiting);
+}
+
+void mp_lease_free(mp_lease *lease)
+{
+  mp_tx_free(&lease->tx);
 }

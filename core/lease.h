@@ -83,4 +83,7 @@ bool mp_lease_loss_untold(const mp_lease *lease);
 ** from mp_lease_release on, or from the on_done of its last request on. */
 bool mp_lease_gone(const mp_lease *lease);
 
+/* Free what a lease that is gone still owns; the lease itself is its owner's. */
+void mp_lease_free(mp_lease *lease);
+
 #endif

@@ -4,12 +4,47 @@
 #include "tx.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 void mp_tx_init(mp_tx *tx)
 {
   memset(tx, 0, sizeof *tx);
   tx->name_next = 1;
+}
+
+void mp_tx_free(mp_tx *tx)
+{
+  free(tx->deeper);
+  tx->deeper = NULL;
+  tx->deeper_max = 0;
+}
+
+/* Room for the name of one more savepoint. */
+static bool deepen(mp_tx *tx)
+{
+  int max = tx->deeper_max > 0 ? 2 * tx->deeper_max : 4 * MP_TX_DEPTH_INLINE;
+  uint64_t *more;
+  if (tx->depth < MP_TX_DEPTH_INLINE + tx->deeper_max)
+    return true;
+  more = realloc(tx->deeper, (size_t)max * sizeof *more);
+  if (more == NULL)
+    return false;
+  tx->deeper = more;
+  tx->deeper_max = max;
+  return true;
+}
+
+static uint64_t innermost(const mp_tx *tx)
+{
+  int at = tx->depth - 1;
+  return at < MP_TX_DEPTH_INLINE ? tx->names[at] : tx->deeper[at - MP_TX_DEPTH_INLINE];
+}
+
+static void push(mp_tx *tx, uint64_t name)
+{
+  int at = tx->depth++;
+  *(at < MP_TX_DEPTH_INLINE ? &tx->names[at] : &tx->deeper[at - MP_TX_DEPTH_INLINE]) = name;
 }
 
 static void write_sql(char sql[MP_TX_SQL_MAX], const char *verb, uint64_t name)
@@ -55,15 +90,15 @@ mp_status mp_tx_step(mp_tx *tx, mp_txop op, const mp_txoptions *options, char sq
 
   switch (op) {
   case MP_TXO_SAVEPOINT:
-    if (tx->depth == MP_TX_DEPTH_MAX)
-      return MP_E_SAVEPOINT;
+    if (!deepen(tx))
+      return MP_E_OUT_OF_MEMORY;
     write_sql(sql, "SAVEPOINT", tx->name_next);
     return MP_OK;
   case MP_TXO_RELEASE:
-    write_sql(sql, "RELEASE SAVEPOINT", tx->names[tx->depth - 1]);
+    write_sql(sql, "RELEASE SAVEPOINT", innermost(tx));
     return MP_OK;
   case MP_TXO_ROLLBACK_TO:
-    write_sql(sql, "ROLLBACK TO SAVEPOINT", tx->names[tx->depth - 1]);
+    write_sql(sql, "ROLLBACK TO SAVEPOINT", innermost(tx));
     return MP_OK;
   default:
     strcpy(sql, op == MP_TXO_COMMIT ? "COMMIT" : "ROLLBACK");
@@ -75,7 +110,7 @@ bool mp_tx_follow(const mp_tx *tx, mp_txop op, char sql[MP_TX_SQL_MAX])
 {
   if (op != MP_TXO_ROLLBACK_TO || tx->depth == 0)
     return false;
-  write_sql(sql, "RELEASE SAVEPOINT", tx->names[tx->depth - 1]);
+  write_sql(sql, "RELEASE SAVEPOINT", innermost(tx));
   return true;
 }
 
@@ -198,7 +233,7 @@ mp_status mp_tx_outcome(mp_tx *tx, mp_txop op, mp_status status, mp_txstatus eng
   }
   status = mp_tx_after_statement(tx, status, engine);
   if (status == MP_OK && op == MP_TXO_SAVEPOINT)
-    tx->names[tx->depth++] = tx->name_next;
+    push(tx, tx->name_next);
   else if (status == MP_OK)
     tx->depth--;
   if (op == MP_TXO_SAVEPOINT)

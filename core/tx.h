@@ -1,7 +1,7 @@
 /* tx.h - the transaction of one connection as a pure state machine.
 ** An operation goes in, a statement comes out; the outcome of that statement
-** goes in, the new state is there. No I/O, no memory, no clock. Savepoint names
-** are never reused within a transaction. Every decision about what a server's state
+** goes in, the new state is there. No I/O, no clock, and memory only for what is nested deeper than
+** MP_TX_DEPTH_INLINE. Savepoint names are never reused within a transaction. Every decision about what a server's state
 ** means for the program's blocks is made here. */
 #ifndef MP_TX_H
 #define MP_TX_H
@@ -49,7 +49,7 @@ typedef enum mp_txop {
   MP_TXO_ROLLBACK_TO /* undo and drop the innermost savepoint */
 } mp_txop;
 
-#define MP_TX_DEPTH_MAX 64
+#define MP_TX_DEPTH_INLINE 16
 #define MP_TX_SQL_MAX 128
 
 /* Depth 0 is the transaction itself, 1.. its savepoints. */
@@ -57,7 +57,9 @@ typedef struct mp_tx {
   mp_txstate state;
   int depth;          /* open savepoints; 0 when only the transaction is open */
   uint64_t name_next; /* savepoint names are mp_<n>; n never repeats within a transaction */
-  uint64_t names[MP_TX_DEPTH_MAX]; /* n of each open savepoint, outermost first */
+  uint64_t names[MP_TX_DEPTH_INLINE]; /* n of each open savepoint, outermost first */
+  uint64_t *deeper;                   /* the same for those below, or NULL */
+  int deeper_max;
   bool commit_failed; /* NONE because a COMMIT failed: a ROLLBACK that follows it does nothing */
   mp_status cause;    /* kind of the error that failed or broke it */
   mp_txoptions options;
@@ -65,8 +67,11 @@ typedef struct mp_tx {
 
 void mp_tx_init(mp_tx *tx);
 
+/* Free what deep nesting has taken. The machine may still answer questions, but takes no operation. */
+void mp_tx_free(mp_tx *tx);
+
 /* May op be done now? Writes the statement (empty: nothing is to be sent, call mp_tx_outcome at
-** once with MP_OK) or answers the error kind: durable, savepoint (too deep or none), no_transaction,
+** once with MP_OK) or answers the error kind: durable, savepoint (there is none), out_of_memory, no_transaction,
 ** in_failed_transaction (COMMIT or RELEASE of a failed frame, anything but an unwinding op when broken).
 ** BEGIN's text is the backend's and is left empty here with *sent_by_backend true. */
 mp_status mp_tx_step(mp_tx *tx, mp_txop op, const mp_txoptions *options, char sql[MP_TX_SQL_MAX],

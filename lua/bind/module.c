@@ -34,6 +34,7 @@ void lmp_sweep(lmp_hub *hub)
     }
     mp_list_remove(node);
     lmp_pool_unref(lease->pool);
+    mp_lease_free(&lease->lease);
     free(lease);
   }
   for (node = hub->pools.next; node != &hub->pools; node = next) {

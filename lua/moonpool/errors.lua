@@ -115,6 +115,13 @@ function errors.traceback_of(thread)
   return text_of(frames)
 end
 
+--- Where a function of the program is written, as file:line; nil for others.
+---@param fn any  ---@return string?
+function errors.line_of_function(fn)
+  local info = type(fn) == "function" and debug.getinfo(fn, "S")
+  return info and not is_own(info) and place(info) .. ":" .. info.linedefined or nil
+end
+
 -- ---- making and raising ----
 
 function Error:__tostring()
@@ -178,14 +185,6 @@ function errors.is(err, name)
   return errors.is_error(err) and kinds[err.kind][name] == true
 end
 
---- Note an error that was met while err was on its way; only error objects can keep it.
----@param err any  ---@param other any
-function errors.suppress(err, other)
-  if errors.is_error(err) and err ~= other then
-    err.suppressed = err.suppressed or {}
-    err.suppressed[#err.suppressed + 1] = other
-  end
-end
 
 -- ---- steps that are all taken ----
 
@@ -251,6 +250,18 @@ function errors.report(err, traceback)
   end
   add(err, "")
   return table.concat(lines, "\n")
+end
+
+--- Note an error that was met while err was on its way. Only error objects can keep it: beside what else a program
+--- raises it is written to standard error, so that nobody misses it.
+---@param err any  ---@param other any
+function errors.suppress(err, other)
+  if errors.is_error(err) and err ~= other then
+    err.suppressed = err.suppressed or {}
+    err.suppressed[#err.suppressed + 1] = other
+  elseif err ~= other then
+    io.stderr:write("moonpool: while an error was on its way: ", errors.report(other), "\n")
+  end
 end
 
 core.set_error_maker(errors.new)

@@ -206,13 +206,32 @@ static void the_wrong_moment_is_refused(void **state)
   assert_int_equal(refused(&tx, MP_TXO_BEGIN), MP_E_DURABLE);
   assert_int_equal(refused(&tx, MP_TXO_RELEASE), MP_E_SAVEPOINT);
   assert_int_equal(refused(&tx, MP_TXO_ROLLBACK_TO), MP_E_SAVEPOINT);
-  for (int i = 0; i < MP_TX_DEPTH_MAX; i++) {
-    bool by_backend;
-    assert_int_equal(mp_tx_step(&tx, MP_TXO_SAVEPOINT, NULL, sql, &by_backend), MP_OK);
-    assert_int_equal(mp_tx_outcome(&tx, MP_TXO_SAVEPOINT, MP_OK, MP_TX_OPEN), MP_OK);
-  }
-  assert_int_equal(refused(&tx, MP_TXO_SAVEPOINT), MP_E_SAVEPOINT);
   run(&tx, MP_TXO_COMMIT, "COMMIT", MP_TX_IDLE);
+}
+
+/* Each end names the savepoint of its own beginning, also far below where memory had to be taken. */
+static void savepoints_nest_to_any_depth(void **state)
+{
+  enum {
+    DEPTH = 1000
+  };
+  char want[MP_TX_SQL_MAX];
+  mp_tx tx = begun();
+  (void)state;
+  for (int round = 0; round < 2; round++) {
+    for (int i = 1; i <= DEPTH; i++) {
+      snprintf(want, sizeof want, "SAVEPOINT mp_%d", round * DEPTH + i);
+      run(&tx, MP_TXO_SAVEPOINT, want, MP_TX_OPEN);
+    }
+    assert_int_equal(tx.depth, DEPTH);
+    for (int i = DEPTH; i >= 1; i--) {
+      snprintf(want, sizeof want, "RELEASE SAVEPOINT mp_%d", round * DEPTH + i);
+      run(&tx, MP_TXO_RELEASE, want, MP_TX_OPEN);
+    }
+  }
+  run(&tx, MP_TXO_COMMIT, "COMMIT", MP_TX_IDLE);
+  mp_tx_free(&tx);
+  mp_tx_free(&tx);
 }
 
 static void a_failed_rollback_to_spoils_the_frame_below(void **state)
@@ -375,7 +394,7 @@ static void any_stack_can_be_unwound(void **state)
           assert_string_equal(sql, "");
         mp_tx_outcome(&tx, op, sql[0] != '\0' || by_backend ? status : MP_OK, engine);
       }
-      assert_true(tx.depth >= 0 && tx.depth <= MP_TX_DEPTH_MAX);
+      assert_true(tx.depth >= 0 && tx.depth <= 30);
       assert_true(tx.state != MP_TXS_NONE || tx.depth == 0);
     }
     while (tx.depth > 0) {
@@ -404,6 +423,7 @@ int main(void)
       cmocka_unit_test(a_deferred_constraint_leaves_a_rollback_to_do),
       cmocka_unit_test(a_lost_commit_is_unknown),
       cmocka_unit_test(the_wrong_moment_is_refused),
+      cmocka_unit_test(savepoints_nest_to_any_depth),
       cmocka_unit_test(a_failed_rollback_to_spoils_the_frame_below),
       cmocka_unit_test(every_outcome_of_every_operation),
       cmocka_unit_test(every_outcome_of_begin),

@@ -187,9 +187,9 @@ function World:keep(frame)
       return error(err, 0)
     end
   end
-  if frame.failed then
+  if self.killed or frame.failed then -- a commit is one more wait
     self:undo(frame)
-    raise "in_failed_transaction"
+    raise(self.killed and "cancelled" or "in_failed_transaction")
   end
   self.frames[#self.frames] = nil
 end

@@ -1,6 +1,7 @@
 -- mp.atomic, mp.atomic.wrap, mp.on_commit, db:atomic and db:begin: the ways to ask for a transaction. Reads
 -- their arguments; what a block does is in block.lua.
 
+local begin_options = require "moonpool.database.begin_options"
 local block = require "moonpool.atomic.block"
 local database_of = require "moonpool.database.database"
 local errors = require "moonpool.errors"
@@ -16,40 +17,19 @@ local function bad(message)
   return errors.raise("bad_argument", message)
 end
 
-local checks = { isolation = block.checks.isolation, retry = block.checks.retry }
-
-local function flag(name)
-  return function(value)
-    if type(value) ~= "boolean" then
-      bad(name .. " is true or false, not " .. vocabulary.quoted(value))
-    end
-    return value
-  end
-end
-
-checks.read_only = flag "read_only"
-checks.durable = flag "durable"
-checks.deferrable = flag "deferrable"
-
-checks.database = registry.db
-
-local function check(options, allowed)
-  local found = {}
-  for name, value in pairs(options) do
-    if not checks[name] or not allowed[name] then
-      return errors.raise("unknown_option", "no option " .. tostring(name) .. " for a transaction"
-        .. vocabulary.suggest(name, allowed))
-    end
-    found[name] = checks[name](value)
-  end
-  return found
-end
-
-local FOR_BLOCK = {
-  database = true, isolation = true, read_only = true, retry = true, durable = true, deferrable = true,
-}
 local FOR_DATABASE = { isolation = true, read_only = true, retry = true, durable = true, deferrable = true }
 local FOR_BEGIN = { isolation = true, read_only = true, durable = true, deferrable = true }
+
+local function with_database(check)
+  return { database = check, isolation = true, read_only = true, retry = true, durable = true, deferrable = true }
+end
+
+local FOR_BLOCK = with_database(registry.db)
+
+-- A function may be wrapped before its database is configured.
+local FOR_WRAP = with_database(function(value)
+  return type(value) == "string" and value or registry.db(value)
+end)
 
 local function check_function(fn)
   local meta = getmetatable(fn)
@@ -57,6 +37,14 @@ local function check_function(fn)
     bad("mp.atomic takes a function, not " .. (fn == nil and "nil" or "a " .. type(fn))
       .. ": mp.atomic(function(tx) ... end)")
   end
+end
+
+local function takes_no_more(fn, more)
+  if more ~= nil then
+    bad("a transaction takes its function last, and gives it nothing but tx: mp.atomic(options, function(tx) ... end);"
+      .. " mp.atomic.wrap(options, fn) makes a function that takes arguments")
+  end
+  return fn
 end
 
 -- (fn), (name, fn), (database, fn), (options, fn)
@@ -68,10 +56,11 @@ local function read(first, second)
     return registry.db(first), nil, second
   elseif type(first) == "table" and second ~= nil then
     check_function(second)
-    local options = check(first, FOR_BLOCK)
+    local options = begin_options.read(first, FOR_BLOCK)
     return options.database or registry.db(), options, second
   end
   check_function(first)
+  takes_no_more(first, second)
   return registry.db(), nil, first
 end
 
@@ -81,8 +70,8 @@ end
 ---@return any ... what fn returns
 --- Raises what fn raises; in_failed_transaction, durable, commit_unknown and what a commit can fail with; busy, pool
 --- errors.
-function atomic.run(_, first, second)
-  local database, options, fn = read(first, second)
+function atomic.run(_, first, second, more)
+  local database, options, fn = read(first, takes_no_more(second, more))
   return block.run(database, options, fn, true)
 end
 
@@ -91,10 +80,10 @@ end
 ---@param second function?
 ---@return function
 function atomic.wrap(first, second)
-  local fn = second or first
+  local fn = second == nil and first or second
   check_function(fn)
-  if second ~= nil and type(first) == "table" and not database_of.is(first) then
-    check(first, FOR_BLOCK) -- a wrong option is told here, where it is written
+  if second ~= nil and type(first) ~= "string" and not database_of.is(first) then
+    begin_options.read(first, FOR_WRAP) -- a wrong option is told here, where it is written
   end
   return function(...)
     if second == nil then
@@ -126,13 +115,14 @@ end
 local Database = database_of.methods
 
 --- db:atomic(fn), db:atomic(options, fn)
-function Database:atomic(first, second)
+function Database:atomic(first, second, more)
+  takes_no_more(second, more)
   if second ~= nil then
     check_function(second)
     if type(first) ~= "table" then
       return bad("db:atomic takes a table of options before its function, not a " .. type(first))
     end
-    return block.run(self, check(first, FOR_DATABASE), second, true)
+    return block.run(self, begin_options.read(first, FOR_DATABASE), second, true)
   end
   check_function(first)
   return block.run(self, nil, first, true)
@@ -147,7 +137,7 @@ function Database:begin(options)
     return bad("db:begin takes a table of options, not " .. vocabulary.quoted(options)
       .. ": it is a transaction by hand; db:atomic(fn) and db:session(fn) end with their function")
   end
-  return handle.new(transaction.begin(self, options and check(options, FOR_BEGIN)))
+  return handle.new(transaction.begin(self, options and begin_options.read(options, FOR_BEGIN)))
 end
 
 atomic.atomic = setmetatable({ wrap = atomic.wrap }, { __call = atomic.run, __name = "mp.atomic" })

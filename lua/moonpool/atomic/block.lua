@@ -5,7 +5,6 @@ local errors = require "moonpool.errors"
 local handle = require "moonpool.atomic.handle"
 local runtime = require "moonpool.runtime"
 local transaction = require "moonpool.database.transaction"
-local vocabulary = require "moonpool.vocabulary"
 
 local block = {}
 
@@ -13,31 +12,6 @@ local unpack = unpack or table.unpack
 local pcall, error = pcall, error
 
 local FIRST_PAUSE, LONGEST_PAUSE = 0.01, 1 -- seconds
-
--- ---- options that sessions have too ----
-
-local levels = { ["read committed"] = true, ["repeatable read"] = true, serializable = true }
-
-block.checks = {}
-
-function block.checks.isolation(level)
-  local plain = type(level) == "string" and level:lower():gsub("_", " ")
-  if not levels[plain] then
-    errors.raise("bad_argument", "isolation is \"read committed\", \"repeatable read\" or \"serializable\", not "
-      .. vocabulary.quoted(level))
-  end
-  return plain
-end
-
-function block.checks.retry(times)
-  if type(times) ~= "number" or times < 0 or times % 1 ~= 0 then
-    errors.raise("bad_argument", "retry is how many times more the block may run: a whole number, not "
-      .. vocabulary.quoted(times))
-  end
-  return times > 0 and times or nil
-end
-
--- ---- running ----
 
 -- The function has ended: commit, or undo and pass on why.
 local function finish(frame, ok, ...)

@@ -3,6 +3,7 @@
 
 local errors = require "moonpool.errors"
 local holding = require "moonpool.database.holding"
+local runtime = require "moonpool.runtime"
 local transaction = require "moonpool.database.transaction"
 
 local pack = table.pack or function(...)
@@ -132,13 +133,19 @@ function Transaction:gather(...)
   return (unpack or table.unpack)(values, 1, list.n)
 end
 
---- Roll back unless it has ended. May be called twice.
+--- Roll back unless it has ended. May be called twice. In a coroutine that is being closed, which cannot wait, a transaction is
+--- rolled back by the pool.
+--- Raises concurrency; not_yieldable for a savepoint.
 function Transaction:close()
   local frame = self.frame
-  if not frame.over and not frame.block then
-    check(self)
-    transaction.rollback(frame)
+  if frame.over or frame.block then
+    return
   end
+  check(self)
+  if frame.parent == nil and not pcall(runtime.check_wait) then
+    return transaction.drop(frame)
+  end
+  transaction.rollback(frame)
 end
 
 Transaction.__close = Transaction.close

@@ -14,7 +14,8 @@ function account.name_of(task)
   return task.number == 0 and "the main chunk" or "task " .. task.number
 end
 
--- The program's own line that the task stands at, or nil: of the main chunk only while it runs.
+-- The program's own line that the task stands at, or nil: of the main chunk only while it runs. A tail call has left its
+-- function, so where none is left the line on which the task's own function begins says which task it is.
 local function place_of(task)
   local text
   if task == runtime.current() then
@@ -22,7 +23,7 @@ local function place_of(task)
   elseif task.co then
     text = errors.traceback_of(task.co)
   end
-  return text and text:match("^%s*(.-:%d+):")
+  return text and text:match("^%s*(.-:%d+):") or task.body and errors.line_of_function(task.body)
 end
 
 --- The same, and where it stands now.

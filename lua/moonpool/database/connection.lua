@@ -1,6 +1,7 @@
 -- One pinned connection: db:connect(). It takes the calls of a database, its own begin, commit and rollback, and
 -- prepared statements. What is not committed when it is closed is rolled back.
 
+local begin_options = require "moonpool.database.begin_options"
 local calls = require "moonpool.database.calls"
 local core = require "moonpool.core"
 local errors = require "moonpool.errors"
@@ -78,23 +79,21 @@ local function settle(self, op, cleanup)
   return self
 end
 
+local FOR_BEGIN = { isolation = true, read_only = true, deferrable = true }
+
 --- Begin a transaction of this connection.
----@param options {read_only: boolean?, isolation: string?}?
---- Raises busy, stale_handle, concurrency, pool_deadlock; bad_argument inside one.
+---@param options {read_only: boolean?, isolation: string?, deferrable: boolean?}?
+--- Raises busy, stale_handle, concurrency, pool_deadlock, unsupported; bad_argument inside one.
 function Connection:begin(options)
   local database, lease = self:place()
+  options = options == nil and {} or begin_options.read(options, FOR_BEGIN)
+  begin_options.check(database, options)
   if lease:state() ~= "none" then
     return errors.raise("bad_argument", "this connection has a transaction open: commit it or roll it back first")
   end
-  options = options or {}
-  for name in pairs(options) do
-    if name ~= "read_only" and name ~= "isolation" then
-      return errors.raise("unknown_option", "begin takes no option " .. tostring(name)
-        .. " (but read_only and isolation)")
-    end
-  end
+  runtime.check_wait()
   local waits = not options.read_only and holding.writer_taken(database, lease)
-  local op = lease:begin(options.isolation, options.read_only)
+  local op = lease:begin(options.isolation, options.read_only, options.deferrable)
   holding.begun(database, lease, op, waits)
   if not options.read_only then
     holding.take_writer(database, lease)
@@ -117,11 +116,14 @@ end
 --- Raises what a commit can fail with.
 function Connection:commit()
   local database, lease = self:place()
+  runtime.check_wait()
+  runtime.check_cancelled()
   return finish(self, database, lease, lease:commit())
 end
 
 function Connection:rollback()
   local database, lease = self:place()
+  runtime.check_wait()
   return finish(self, database, lease, lease:rollback())
 end
 

@@ -129,11 +129,10 @@ local function recover(problem, frame, database, lease, record, sql, ...)
     local pause = not lease and holding.pause(database, problem, attempt)
     if not pause then
       local err = fail(database, sql, problem)
-      if frame then
-        frame.failure = frame.failure or err
-      end
-      if problem.kind == "in_failed_transaction" and frame and frame.failure ~= err then
+      if frame and problem.kind == "in_failed_transaction" then
         err.cause = err.cause or frame.failure
+      elseif frame then
+        frame.failure = frame.failure or err
       end
       return error(err, 0)
     end

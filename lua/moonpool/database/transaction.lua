@@ -2,6 +2,7 @@
 -- savepoints. A frame keeps what must happen at its end: hooks, and the objects to be put right after a rollback.
 -- Blocks with functions, retries and handles are built on it in moonpool.atomic.
 
+local begin_options = require "moonpool.database.begin_options"
 local errors = require "moonpool.errors"
 local event = require "moonpool.database.event"
 local holding = require "moonpool.database.holding"
@@ -99,6 +100,8 @@ local function nested(held, task, options)
         .. " inside " .. (root.isolation or "the default"))
     elseif options.read_only and not root.read_only then
       errors.raise("durable", "a block inside a transaction that writes cannot be read-only")
+    elseif options.deferrable and not root.deferrable then
+      errors.raise("durable", "a block inside a transaction that is not deferrable cannot be it: its snapshot is there already")
     end
   end
   frame.read_only = root.read_only
@@ -106,14 +109,14 @@ local function nested(held, task, options)
 end
 
 -- A connection with a transaction begun on it: another one where the first was lost before BEGIN was sent.
-local function start(frame, access, deferrable, durable)
+local function start(frame, access, durable)
   local database = frame.database
   local attempt = 1
   while true do
     local lease = holding.acquire(database, access)
     frame.lease = lease
     local ok, problem, record = pcall(function()
-      local failed, made = control(frame, "BEGIN", lease:begin(frame.isolation, frame.read_only, deferrable))
+      local failed, made = control(frame, "BEGIN", lease:begin(frame.isolation, frame.read_only, frame.deferrable))
       return failed or durable and verdict.prepare(frame) or nil, made
     end)
     if ok and not problem then
@@ -137,8 +140,10 @@ end
 ---@param options {isolation: string?, read_only: boolean?, deferrable: boolean?, durable: boolean?}?
 ---@param quiet boolean? no record is made of its statements
 ---@return moonpool.frame
---- Raises pool and connection errors, busy, durable, concurrency, cancelled.
+--- Raises unsupported, pool and connection errors, busy, durable, concurrency, cancelled, not_yieldable.
 function transaction.begin(database, options, quiet)
+  begin_options.check(database, options)
+  runtime.check_wait()
   local task = runtime.current()
   local locals = task.locals
   local session = task.session
@@ -169,9 +174,9 @@ function transaction.begin(database, options, quiet)
     local access = options and options.read_only and "read" or "write"
     frame = setmetatable({ database = database, task = task, level = 0, quiet = quiet }, Frame)
     if options then
-      frame.isolation, frame.read_only = options.isolation, options.read_only
+      frame.isolation, frame.read_only, frame.deferrable = options.isolation, options.read_only, options.deferrable
     end
-    record = start(frame, access, options and options.deferrable, options and options.durable)
+    record = start(frame, access, options and options.durable)
     holding.hold(database, frame.lease, access, "a transaction")
     holding.watch(task, frame)
     held = holding.open(database, task)
@@ -289,6 +294,7 @@ end
 --- Raises what a hook raised, and a connection that was lost only where nothing else will tell.
 ---@return table? problem of the statement itself: the work is undone all the same
 function transaction.rollback(frame)
+  runtime.check_wait()
   local _, above = unwind_to(frame, transaction.rollback)
   local lease, problem, record = frame.lease, nil, nil
   if frame.parent == nil then
@@ -317,13 +323,29 @@ function transaction.rollback(frame)
   return problem
 end
 
+--- Undo a transaction without waiting for it, in a coroutine that cannot (one that is being closed): the pool rolls it back.
+--- Raises what a hook raised.
+---@param frame moonpool.frame an outermost one
+function transaction.drop(frame)
+  local held = frame.task.locals[frame.database]
+  local undone = {}
+  repeat
+    undone[#undone + 1] = held.frame
+    leave(held.frame)
+  until frame.over
+  for _, each in ipairs(undone) do
+    restore_objects(each)
+    run_hooks(each, nil, each.undone)
+  end
+end
+
 local function refuse_failed(frame, problem)
   local cause = frame.failure
   local err
-  if problem and problem.kind ~= "in_failed_transaction" then
+  if problem.kind ~= "in_failed_transaction" then
     err = errors.from_core(problem)
   else
-    local kind = cause and cause.kind or problem and problem.cause
+    local kind = cause and cause.kind or select(3, frame.lease:state()) -- a statement that was stopped raised no error here
     err = errors.new("in_failed_transaction", "the block was rolled back: a statement in it failed"
       .. (kind and " (" .. kind .. ")" or "")
       .. " and the error was caught inside; catch it around a nested mp.atomic to go on after it")
@@ -342,6 +364,15 @@ function transaction.commit(frame)
   holding.owned(frame, "a transaction")
   if frame.over then
     return errors.raise("stale_handle", "the transaction was rolled back when its task ended")
+  end
+  runtime.check_wait()
+  if frame.task.stop then -- what the program asks for is not begun any more; what was begun is
+    local ok, problem = pcall(transaction.rollback, frame)
+    local _, cancelled = pcall(runtime.check_cancelled)
+    if not ok then
+      errors.suppress(cancelled, problem)
+    end
+    return error(cancelled, 0)
   end
   if frame.session then
     local ok, err = pcall(frame.session.before_release, frame.session, frame)

@@ -42,6 +42,7 @@ function rereading.refresh(self, class, database)
     end
   end
   local found, plan = read(self, class, database, names)
+  state.note(self, database) -- what it reads in a transaction may be undone
   for _, name in ipairs(names) do
     rawset(self, name, found[name])
   end

@@ -57,6 +57,19 @@ local function suspend(context, id)
   end
 end
 
+--- Raise `not_yieldable` if the context that runs could not wait now: before something is begun that must be waited for.
+function await.check()
+  if not scheduler.current.co then
+    if scheduler.is_driving() then
+      return errors.raise("not_yieldable", frames.refusal())
+    end
+  elseif running() ~= scheduler.top then
+    return errors.raise("not_yieldable", frames.foreign_resume())
+  elseif not isyieldable() then
+    return errors.raise("not_yieldable", frames.refusal())
+  end
+end
+
 --- Wait until the operation is ready; its answer is still to be taken.
 --- Raises `cancelled` or `not_yieldable`; the operation is forgotten then.
 ---@param id integer

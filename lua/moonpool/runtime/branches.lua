@@ -122,6 +122,17 @@ local function read_limit(options)
   return limit or math.huge
 end
 
+-- An entity or a query set is a table too, and says itself how its rows are had.
+local function length(list)
+  local n = rawget(list, "n")
+  if n == nil then
+    return list[1] == nil and 0 or #list -- on LuaJIT only the index raises
+  elseif type(n) ~= "number" or n < 0 or n % 1 ~= 0 then
+    errors.raise("bad_argument", "mp.map: the field n of an array is how many items it has, not " .. tostring(n))
+  end
+  return n
+end
+
 --- mp.map: the first values of fn(item, index), in order, with the field n; at most options.limit at once.
 ---@param list any[]  ---@param fn function  ---@param options { limit: integer? }?
 ---@return any[]  raises the first error
@@ -132,7 +143,7 @@ function branches.map(list, fn, options)
   scope.check_function("mp.map", fn)
   local limit = read_limit(options)
   local set = new_set()
-  local n, started = list.n or #list, 0
+  local n, started = length(list), 0
   function set.next()
     if started < n then
       started = started + 1

@@ -53,7 +53,7 @@ function frames.refusal()
     level = level + 1
     info = debug.getinfo(level, "Snf")
   end
-  return "database call inside a function that cannot wait (a message handler, a debug hook): load what it needs first"
+  return "database call inside a function that cannot wait (a message handler, a debug hook, a coroutine that is being closed): load what it needs first"
 end
 
 --- The message for a coroutine that somebody resumed behind our back.

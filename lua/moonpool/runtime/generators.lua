@@ -50,13 +50,25 @@ local function resume_passing(co, ...)
   return deliver(co, outer, block, resume(co, ...))
 end
 
+local function closed(outer, ...)
+  scheduler.top = outer
+  return ...
+end
+
+-- Its <close> variables run in it.
+local function close_in_place(co)
+  local outer = scheduler.top
+  scheduler.top = co
+  return closed(outer, close(co))
+end
+
 local function values_or_raise(co, ok, ...)
   if ok then
     return ...
   end
   local err = ...
   if close and not passing[co] and status(co) == "dead" then
-    local _, closing_err = close(co) -- runs its <close> variables, as coroutine.wrap does
+    local _, closing_err = close_in_place(co) -- runs its <close> variables, as coroutine.wrap does
     if closing_err ~= nil then
       err = closing_err
     end
@@ -82,7 +94,7 @@ local function close_passing(co)
   if passing[co] then
     return error("cannot close a normal coroutine", 2)
   end
-  return close(co)
+  return close_in_place(co)
 end
 
 --- Replace the functions of the coroutine library.

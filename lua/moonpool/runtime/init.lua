@@ -29,6 +29,9 @@ runtime.await = await.await
 --- The same for moonpool's own clean-up (rollbacks, commits): it is not cancelled.
 runtime.await_cleanup = await.await_cleanup
 
+--- Raise `not_yieldable` if the next wait would, before something is begun that must be waited for.
+runtime.check_wait = await.check
+
 --- Raise `cancelled` if the next wait would: before clean-up waits for what the program asked for.
 runtime.check_cancelled, runtime.on_collected = scope.check_cancelled, scope.on_collected
 

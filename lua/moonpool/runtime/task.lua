@@ -84,7 +84,7 @@ local function finish(self, ok, ...)
   self.outcome = outcome(self)
   self.ended = true
   tell(self)
-  self.co, self.waiters, self.end_handlers, self.scope = false, nil, nil, nil
+  self.co, self.waiters, self.end_handlers, self.scope, self.body = false, nil, nil, nil, nil
 end
 
 function scheduler.broken(self, err)
@@ -127,7 +127,7 @@ function task.start(group, fn, ...)
   last_number = last_number + 1
   local self = scheduler.new_context(last_number)
   self.co = create(body)
-  self.group = group
+  self.group, self.body = group, fn
   setmetatable(self, Task)
   assert(resume(self.co, self, fn, ...)) -- up to await.start, which keeps the arguments
   group.live = group.live + 1

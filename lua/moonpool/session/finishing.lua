@@ -4,6 +4,7 @@
 local errors = require "moonpool.errors"
 local flush = require "moonpool.session.flush"
 local loading = require "moonpool.entity.loading"
+local runtime = require "moonpool.runtime"
 local state = require "moonpool.entity.state"
 local transaction = require "moonpool.database.transaction"
 
@@ -101,11 +102,16 @@ local function raise_partial(committed, failed, problems)
   return error(err, 0)
 end
 
+-- Whoever cancels the task after the first commit comes too late: the others are to be all or nothing with it.
+local function commit_shielded(frame)
+  return runtime.shield(transaction.commit, frame)
+end
+
 -- The first commit decides whether anything is kept.
 local function commit_all(unit, frames)
   local committed, failed, problems = {}, {}, {}
   for place, frame in ipairs(frames) do
-    local ok, err = pcall(transaction.commit, frame)
+    local ok, err = pcall(place == 1 and transaction.commit or commit_shielded, frame)
     if ok then
       committed[#committed + 1] = name_of(frame.database)
       unit.kept = unit.kept or transaction.is_outermost(frame)

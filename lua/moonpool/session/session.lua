@@ -1,6 +1,7 @@
 -- mp.session, mp.session.wrap, mp.session.current and db:session: the ways to open a session. A function's end commits
 -- or rolls it back; inside another session of the task it joins that one.
 
+local begin_options = require "moonpool.database.begin_options"
 local block = require "moonpool.atomic.block"
 local database_of = require "moonpool.database.database"
 local errors = require "moonpool.errors"
@@ -22,7 +23,7 @@ end
 -- ---- options ----
 
 local checks = {
-  retry = block.checks.retry, isolation = block.checks.isolation, database = registry.db,
+  retry = begin_options.checks.retry, isolation = begin_options.checks.isolation, database = registry.db,
 }
 
 for _, name in ipairs { "optimistic", "autoflush", "expire_on_commit" } do
