@@ -13,7 +13,7 @@ description = {
 moonpool maps Lua tables to database rows and never blocks: every call suspends the task that made it, and only
 that task. Pool, leases and transactions are a core in C; the ORM is plain Lua on top of it.]],
   license = "MIT",
-  labels = { "database", "orm", "async", "sqlite", "postgresql" },
+  labels = { "database", "orm", "async", "sqlite", "postgresql", "mariadb" },
 }
 
 supported_platforms = { "linux" }
@@ -26,6 +26,7 @@ external_dependencies = {
   LIBUV = { header = "uv.h" },
   SQLITE = { header = "sqlite3.h" },
   PQ = { header = "postgresql/libpq-fe.h" },
+  MARIADB = { header = "mariadb/mysql.h" },
   CRYPTO = { header = "openssl/bn.h" },
   PCRE2 = { header = "pcre2.h" },
   JANSSON = { header = "jansson.h" },
