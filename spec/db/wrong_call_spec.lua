@@ -115,6 +115,9 @@ describe("configure", function()
   it("refuses nil, and what was configured stays", function()
     mp.configure "sqlite::memory:"
     raises("configuration", mp.configure, nil)
+    local err = raises("unknown_option", mp.configure, { dialct = "sqlite" }) -- and not a database of that name
+    assert.equal("no option dialct (did you mean dialect?)", err.message)
+    raises("configuration", mp.configure, { ledger = "sqlite" })
     assert.equal(1, mp.db():fetch_val "select 1")
     mp.close_all()
   end)

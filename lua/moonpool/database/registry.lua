@@ -38,8 +38,12 @@ function registry.configure(given, ...)
       if type(name) ~= "string" then
         bad("databases are configured by name, not by " .. vocabulary.quoted(name))
       end
+      local meant = wanted == given and type(one) == "string" and not one:find(":", 1, true)
+        and vocabulary.suggest(name, options.names()) or ""
       if database.is(one) then
         fresh[name] = one
+      elseif meant ~= "" then
+        errors.raise("unknown_option", "no option " .. name .. meant)
       elseif wanted ~= given or type(one) == "string" or type(one) == "table" then
         fresh[name] = database.open(one, nil, name)
         made[#made + 1] = fresh[name]
