@@ -101,10 +101,10 @@ databases.each("an array", function(open)
 
   it("is put back by a rollback", function()
     local one = Thing:create{ small = { 1 } }
-    pcall(mp.atomic, { database = db }, function()
+    databases.undone(mp.atomic, { database = db }, function()
       one.small = { 2, 3 }
       one:save()
-      error "no"
+      error "undone"
     end)
     assert.equal(1, #one.small)
     assert.equal(1, one.small[1])

@@ -119,10 +119,10 @@ databases.each("atomic", function(open, database)
       assert.same({}, log)
     end)
     assert.same({ "first1", "second" }, log)
-    pcall(mp.atomic, { database = db }, function(tx)
+    databases.undone(mp.atomic, { database = db }, function(tx)
       tx:on_commit(function() log[#log + 1] = "never" end)
       tx:on_rollback(function() log[#log + 1] = "rolled back" end)
-      error("x")
+      error "undone"
     end)
     assert.same({ "first1", "second", "rolled back" }, log)
   end)
@@ -130,11 +130,11 @@ databases.each("atomic", function(open, database)
   it("puts the objects that it wrote back as the database has them", function()
     local old = User:create{ name = "ada", age = 1 }
     local new, inner
-    pcall(mp.atomic, { database = db }, function()
+    databases.undone(mp.atomic, { database = db }, function()
       old.age = 2
       old:save()
       new = User:create{ name = "bob" }
-      error("x")
+      error "undone"
     end)
     assert.equal(1, old.age)
     assert.is_false(old:is_dirty())

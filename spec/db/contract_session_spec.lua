@@ -206,10 +206,10 @@ databases.each("a session, at its corners,", function(open, database)
   describe("an object", function()
     it("of a session that failed is new again, and can be added to another one", function()
       local one
-      pcall(db.session, db, function(s)
+      databases.undone(db.session, db, function(s)
         one = Author{ name = "ada" }
         s:flush()
-        error("x")
+        error "undone"
       end)
       db:session(function(s)
         s:add(one)
@@ -333,9 +333,9 @@ databases.each("a session, at its corners,", function(open, database)
         assert.equal(6, n)
         assert.equal(6, #db:fetch_arrays("select name from author"))
       end
-      pcall(db.session, db, function()
+      databases.undone(db.session, db, function()
         work()
-        error("x")
+        error "undone"
       end)
       assert.equal("", names())
       db:session(work)
@@ -365,7 +365,7 @@ databases.each("a session, at its corners,", function(open, database)
     it("around it that fail undo its objects as well", function()
       local made
       local known = Author:create{ name = "ada" }
-      pcall(db.atomic, db, function()
+      databases.undone(db.atomic, db, function()
         db:session(function(s)
           made = Author{ name = "bob" }
           s:add(known)
@@ -373,7 +373,7 @@ databases.each("a session, at its corners,", function(open, database)
         end)
         assert.is_truthy(made.id)
         assert.equal(9, known.age)
-        error("x")
+        error "undone"
       end)
       assert.is_nil(made.id)
       assert.equal(0, known.age)
@@ -401,13 +401,13 @@ databases.each("a session, at its corners,", function(open, database)
     it("inside each other undo what is theirs, to any depth", function()
       db:session(function(s)
         local one = Author{ name = "ada" }
-        pcall(s.begin_nested, s, function()
+        databases.undone(s.begin_nested, s, function()
           one.age = 1
-          pcall(s.begin_nested, s, function()
+          databases.undone(s.begin_nested, s, function()
             one.age = 2
             Author{ name = "bob" }
             s:flush()
-            error("x")
+            error "undone"
           end)
           assert.equal(1, one.age)
           s:begin_nested(function()
@@ -415,7 +415,7 @@ databases.each("a session, at its corners,", function(open, database)
             Author{ name = "cleo" }
           end)
           assert.equal(3, one.age)
-          error("x")
+          error "undone"
         end)
         assert.equal(0, one.age)
         assert.is_false(s:is_dirty())

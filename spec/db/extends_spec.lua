@@ -139,10 +139,10 @@ databases.each("an entity that extends another", function(open)
     one:save()
     bob:refresh()
     assert.same({ "rob", 7, "clerk" }, { bob.name, bob.level, bob.title })
-    pcall(mp.atomic, { database = db }, function()
+    databases.undone(mp.atomic, { database = db }, function()
       one.level = 8
       one:save()
-      error "no"
+      error "undone"
     end)
     assert.equal(7, one.level)
     assert.equal(1, one:delete())

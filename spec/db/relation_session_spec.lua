@@ -48,7 +48,7 @@ databases.each("relations in a session", function(open)
   it("are undone with it", function()
     local author = Author:create{ name = "ada" }
     author.tags:create{ label = "lua" }
-    pcall(mp.session, { database = db }, function()
+    databases.undone(mp.session, { database = db }, function()
       author.tags:clear()
       author.tags:create{ label = "other" }
       error "undone"

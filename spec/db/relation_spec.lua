@@ -236,7 +236,7 @@ databases.each("a many_to_many", function(open)
   it("is as before when its block is undone", function()
     local book = Book:get(1)
     book.tags:add(1)
-    pcall(mp.atomic, { database = db }, function()
+    databases.undone(mp.atomic, { database = db }, function()
       book.tags:set{ 2, 3 }
       assert.equal("c sql", labels(book.tags))
       error "undone"
@@ -390,7 +390,7 @@ databases.each("a set of rows that lead to their owner", function(open)
 
   it("is as before when its block is undone, the objects too", function()
     local bob, rex = Person:get(2), Pet:get(1)
-    pcall(mp.atomic, { database = db }, function()
+    databases.undone(mp.atomic, { database = db }, function()
       bob.pets:add(rex)
       assert.equal(2, rex.owner_id)
       error "undone"

@@ -176,11 +176,11 @@ databases.each("a session by hand", function(open, database)
   end)
 
   it("commits in the middle of a function, too", function()
-    pcall(db.session, db, function(s)
+    databases.undone(db.session, db, function(s)
       Author{ name = "ada" }
       s:commit()
       Author{ name = "bob" }
-      error("x")
+      error "undone"
     end)
     assert.equal("ada", names())
   end)

@@ -56,11 +56,11 @@ databases.each("a session over several databases", function(open, database)
   end)
 
   it("rolls back all when its function fails", function()
-    pcall(mp.session, { database = first }, function(s)
+    databases.undone(mp.session, { database = first }, function(s)
       A{ name = "a" }
       B{ name = "b" }
       s:flush()
-      error("x")
+      error "undone"
     end)
     assert.same({ "", "" }, { all(A), all(B) })
     databases.quiet(first)
@@ -139,10 +139,10 @@ databases.each("a session over several databases", function(open, database)
       B{ name = "b2" }
       s:flush()
       sp:rollback()
-      pcall(s.begin_nested, s, function()
+      databases.undone(s.begin_nested, s, function()
         A{ name = "a3" }
         B{ name = "b3" }
-        error("x")
+        error "undone"
       end)
     end)
     assert.same({ "a", "b" }, { all(A), all(B) })

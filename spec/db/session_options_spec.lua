@@ -79,11 +79,11 @@ databases.each("a session's writes", function(open)
     end)
     assert.equal(0, Page:count())
     assert.equal(1, db:fetch_val("select count(*) from page"))
-    pcall(db.session, db, function(s)
+    databases.undone(db.session, db, function(s)
       local one = Page:create{ title = "c" }
       s:delete(one)
       s:flush()
-      error("x")
+      error "undone"
     end)
     assert.equal(1, db:fetch_val("select count(*) from page"))
   end)

@@ -327,9 +327,9 @@ databases.each("session", function(open, database)
     end)
     assert.equal("bulk raw", names())
     assert.same({ 0, 2 }, Author:order_by("name"):pluck("age"))
-    pcall(db.session, db, function()
+    databases.undone(db.session, db, function()
       db:execute("delete from author")
-      error("no")
+      error "undone"
     end)
     assert.equal("bulk raw", names())
   end)
@@ -354,16 +354,16 @@ databases.each("session", function(open, database)
   end)
 
   it("is part of a transaction around it", function()
-    pcall(mp.atomic, { database = db }, function()
+    databases.undone(mp.atomic, { database = db }, function()
       db:session(function() Author{ name = "ada" } end)
       assert.equal(1, Author:count())
-      error("undone")
+      error "undone"
     end)
     assert.equal("", names())
     db:atomic(function()
-      pcall(db.session, db, function()
+      databases.undone(db.session, db, function()
         Author{ name = "ada" }
-        error("undone")
+        error "undone"
       end)
       Author:create{ name = "bob" }
     end)
@@ -452,9 +452,9 @@ databases.each("session", function(open, database)
       mp.on_commit(function() seen[#seen + 1] = mp.session.current() == nil end)
     end)
     assert.same({ 1, true }, seen)
-    pcall(db.session, db, function()
+    databases.undone(db.session, db, function()
       mp.on_commit(function() seen[#seen + 1] = "never" end)
-      error("x")
+      error "undone"
     end)
     assert.equal(2, #seen)
     databases.quiet(db)
@@ -466,10 +466,10 @@ databases.each("session", function(open, database)
       mp.on_commit(function() seen[#seen + 1] = text end)
     end
     db:atomic(function()
-      pcall(db.session, db, function()
+      databases.undone(db.session, db, function()
         add "undone"
         Author{ name = "ada" }
-        error("x")
+        error "undone"
       end)
       db:session(function() add "untouched" end)
       db:session(function()

@@ -109,9 +109,9 @@ databases.each("soft_delete", function(open)
     function Author:before_delete() said[#said + 1] = "before " .. self.name end
     function Author:after_delete() said[#said + 1] = "after " .. tostring(self.deleted_at ~= nil) end
     local ada = fill()
-    pcall(mp.atomic, { database = db }, function()
+    databases.undone(mp.atomic, { database = db }, function()
       ada:delete()
-      error "no"
+      error "undone"
     end)
     assert.same({ "before ada", "after true" }, said)
     assert.is_nil(ada.deleted_at)

@@ -63,9 +63,9 @@ databases.each("mp.testing", function(open, database)
           raises("durable", db.atomic, db, { durable = true }, function() end)
         end)
         assert.equal("new old", names())
-        pcall(mp.atomic, { database = db }, function(tx)
+        databases.undone(mp.atomic, { database = db }, function(tx)
           tx:on_commit(function() log[#log + 1] = "never" end)
-          error("x")
+          error "undone"
         end)
         local tx = db:begin()
         User:create{ name = "by hand" }
@@ -191,9 +191,9 @@ databases.each("mp.testing", function(open, database)
       local function program()
         User:count()
         db:atomic(function() User:filter{ name = "old" }:update{ age = 1 } end)
-        pcall(mp.atomic, { database = db }, function()
+        databases.undone(mp.atomic, { database = db }, function()
           User:count()
-          error("x")
+          error "undone"
         end)
       end
       local function words(list)

@@ -73,10 +73,10 @@ databases.each("a version", function(open)
 
   it("is put back by a rollback", function()
     local page = Page:create{ title = "a" }
-    pcall(mp.atomic, { database = db }, function()
+    databases.undone(mp.atomic, { database = db }, function()
       page.title = "b"
       page:save()
-      error "no"
+      error "undone"
     end)
     assert.equal(1, page:to_table().count)
     page.title = "c"

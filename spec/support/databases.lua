@@ -191,6 +191,15 @@ function databases.words(db, fn)
   return table.concat(words, " "), texts
 end
 
+--- fn must raise what the program raises in it, error "undone": nothing before that has failed.
+function databases.undone(fn, ...)
+  local ok, err = pcall(fn, ...)
+  assert(not ok, "what was to be undone was kept")
+  if type(err) ~= "string" or not err:find ": undone$" then
+    error(err, 0)
+  end
+end
+
 --- fn must raise an error of the library of that kind or family; gives the error.
 function databases.raises(kind, fn, ...)
   local result = table.pack(pcall(fn, ...))
