@@ -8,7 +8,8 @@ local mp = require "moonpool"
 -- load_dotenv(); DB_USER = os.getenv("DB_USER", "postgres"); DB_PASS = ...
 local DB_USER = mp.env("DB_USER", "postgres")
 local DB_PASS = mp.env("DB_PASS", "postgres")
-print("DB_USER: " .. DB_USER)
+-- print(f"DB_USER: {DB_USER}, DB_PASS: {DB_PASS}"), as the lecture does; moonpool itself never shows one
+print(("DB_USER: %s, DB_PASS: %s"):format(DB_USER, DB_PASS))
 
 -- DATABASE_URL = f'postgresql://{DB_USER}:{DB_PASS}@localhost/fastapi_week6'; database = databases.Database(DATABASE_URL)
 -- Nothing is opened before the first use, and the password is never shown.

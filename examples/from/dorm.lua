@@ -54,7 +54,7 @@ for author in Author:iter() do
   print(author.name, author.age)
 end
 -- await qs.avalues("name")
-print(Author:values("name"):first().name)
+print(mp.json.encode(Author:values("name"):all()))
 -- await qs.avalues_list("name", flat=True)
 print(table.concat(Author:pluck("name"), " "))
 -- await qs.afirst() / alast()
@@ -98,6 +98,10 @@ print(names(Author:all()), #Author:filter{ age__gte = 18 }:all())
 -- rows = await Author.objects.values("name", "age")
 for _, row in ipairs(Author:values("name", "age"):all()) do
   print(row.name, row.age)
+end
+-- "As tuples": await qs.avalues_list("name", "age")
+for _, row in ipairs(Author:values_list("name", "age"):all()) do
+  print(row[1], row[2])
 end
 -- names = await Author.objects.values_list("name", flat=True): "both hit the DB exactly once"
 print(#mp.testing.queries(function()
@@ -165,6 +169,17 @@ print(select(2, mp.try(mp.timeout, 0.05, mp.atomic, function()
 end)).kind)
 print(Author:count() == before)
 
+---- Performance notes
+
+-- "Async pool retries up to 3 times with exponential backoff. Disabled inside transactions": the option `retry` above.
+-- "A single event loop is shared, otherwise pools accumulate one stale set of connections per test": there is one loop, and
+-- each run of it has the same pool.
+local size = mp.db():pool_stats().size
+for _ = 1, 3 do
+  mp.run(function() return Author:count() end)
+end
+print(mp.db():pool_stats().size <= size)
+
 ---- FastAPI integration: /healthz, and shutdown
 
 -- return await dorm.ahealth_check(): every database by its name
@@ -186,7 +201,7 @@ mp.close_all()
 -- Bob	17
 -- Cid	52
 -- Dee	18
--- Ada
+-- [{"name":"Ada"},{"name":"Bob"},{"name":"Cid"},{"name":"Dee"}]
 -- Ada Bob Cid Dee
 -- Ada	Dee
 -- false
@@ -202,6 +217,8 @@ mp.close_all()
 -- Ada Dee	2
 -- Ada	37
 -- Dee	19
+-- Ada	37
+-- Dee	19
 -- Ada Dee
 -- 1
 -- 2
@@ -213,5 +230,6 @@ mp.close_all()
 -- 40
 -- true
 -- timeout
+-- true
 -- true
 -- ok	ok

@@ -6,9 +6,14 @@
 local mp = require "moonpool"
 local f = mp.field
 
+-- "Load environment variables": the process's own, then those of a file .env
+local DB_USER = mp.env("DB_USER", "postgres")
+local DB_PASS = mp.env("DB_PASS", "postgres")
+
+-- DATABASE_URL = f'postgresql+asyncpg://{DB_USER}:{DB_PASS}@localhost/fastapi_week9'
 -- engine = create_async_engine(DATABASE_URL, echo=True)
 -- The driver behind the + is ignored. Statements are echoed on standard error, without their values.
-local lecture = mp.open("postgresql+asyncpg://postgres:postgres@localhost/fastapi_week9", { echo = true })
+local lecture = mp.open(("postgresql+asyncpg://%s:%s@localhost/fastapi_week9"):format(DB_USER, DB_PASS), { echo = true })
 print(lecture)
 lecture:close()
 local engine = mp.open(arg[1] or "sqlite::memory:", { echo = true })
@@ -76,7 +81,7 @@ engine:drop_all()
 engine:close()
 
 -- prints:
--- postgres://postgres@localhost/fastapi_week9
+-- ...
 -- 1	Ada	ada@example.org
 -- 2	Grace	grace@example.org
 -- unique	email
