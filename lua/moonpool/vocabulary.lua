@@ -81,17 +81,40 @@ end
 
 local LONGEST = 40
 
+local CHARACTERS = { "^[\194-\223][\128-\191]", "^[\224-\239][\128-\191][\128-\191]", "^[\240-\244][\128-\191][\128-\191][\128-\191]" }
+
+-- Characters beyond ASCII as they are, other bytes as escapes.
+local function readable(bytes)
+  local parts, at = {}, 1
+  while at <= #bytes do
+    local last
+    for _, character in ipairs(CHARACTERS) do
+      last = last or select(2, bytes:find(character, at))
+    end
+    parts[#parts + 1] = last and bytes:sub(at, last) or ("\\%d"):format(bytes:byte(at))
+    at = (last or at) + 1
+  end
+  return table.concat(parts)
+end
+
+-- The beginning of a text that is too long for a message, without a part of a character.
+local function cut(text)
+  local last = LONGEST
+  while last > LONGEST - 3 and text:find("^[\128-\191]", last + 1) do last = last - 1 end
+  return text:sub(1, last)
+end
+
 --- How a value reads in a message: short, on one line, without control bytes.
 ---@param value any
 ---@return string
 function vocabulary.quoted(value)
   local kind = type(value)
   if kind == "string" then
-    local text = #value > LONGEST and value:sub(1, LONGEST) or value
+    local text = #value > LONGEST and cut(value) or value
     text = text:gsub('[%c"\\\127]', function(c)
       if c == '"' or c == "\\" then return "\\" .. c end
       return ("\\%d"):format(c:byte())
-    end)
+    end):gsub("[\128-\255]+", readable)
     return '"' .. text .. '"' .. (#value > LONGEST and "..." or "")
   elseif kind == "table" then
     local meta = getmetatable(value)

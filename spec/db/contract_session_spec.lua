@@ -424,6 +424,21 @@ databases.each("a session, at its corners,", function(open, database)
     end)
   end)
 
+  describe("isolation", function()
+    it("is that of its transactions", function()
+      assert.equal(0, db:session({ isolation = "serializable" }, function() return Author:count() end))
+      if database.dialect == "postgres" then
+        local level = db:session({ isolation = "serializable" }, function() return db:fetch_val "show transaction_isolation" end)
+        assert.equal("serializable", level)
+        local s <close> = db:session{ isolation = "repeatable_read" }
+        assert.equal("repeatable read", db:fetch_val "show transaction_isolation")
+        s:commit()
+        assert.equal("repeatable read", db:fetch_val "show transaction_isolation")
+      end
+      databases.quiet(db)
+    end)
+  end)
+
   describe("another task", function()
     it("has no part in it, whatever it calls, and is told which tasks they are", function()
       db:session(function(s)

@@ -115,6 +115,33 @@ databases.each("a session over several databases", function(open, database)
     assert.equal(1, hooks)
   end)
 
+  if database.server and not database.pooler then
+    it("raises partial_commit where a connection is lost between the commits", function()
+      local mine = second.dialect == "mariadb" and "select connection_id()" or "select pg_backend_pid()"
+      local kill = second.dialect == "mariadb" and "kill %d" or "select pg_terminate_backend(%d)"
+      local number, a, b
+      local remove = first:on("query", function(record)
+        if record.sql == "COMMIT" and number then
+          mp.spawn(function() second:execute(kill:format(number)) end):wait()
+        end
+      end)
+      local err = raises("partial_commit", mp.session, { database = first }, function()
+        a = A:create{ name = "a" }
+        b = B:create{ name = "b" }
+        number = second:fetch_val(mine)
+      end)
+      remove()
+      assert.same({ tostring(first) }, err.committed)
+      assert.same({ tostring(second) }, err.failed)
+      assert.is_true(mp.is(err.cause, "connection") or err.cause.kind == "commit_unknown", tostring(err.cause))
+      assert.is_false(err.retryable)
+      assert.same({ "a", "" }, { all(A), all(B) })
+      assert.is_truthy(a.id and b)
+      databases.quiet(first)
+      databases.quiet(second)
+    end)
+  end
+
   it("is not run again once something is committed", function()
     local runs = 0
     raises("serialization", mp.session, { database = first, retry = 3 }, function(s)

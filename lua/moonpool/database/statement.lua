@@ -46,7 +46,7 @@ local function fail(database, sql, problem)
   if err.table == nil and (err.constraint or err.columns) then -- MariaDB does not tell it of its keys and columns
     err.table = sql:match "^INSERT INTO `([^`]+)`" or sql:match "^UPDATE `([^`]+)`"
   end
-  if statement.explain_error and err.table then
+  if statement.explain_error and (err.table or err.constraint) then
     statement.explain_error(database, err)
   end
   return err

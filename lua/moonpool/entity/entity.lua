@@ -262,8 +262,29 @@ field.set_key_of(function(value, relation_field)
   return key
 end)
 
+-- SQLite tells of a check no more than its expression, of which it leaves a single name without quotes; the table stands in the
+-- statement, where that is one of ours.
+local function read_check(err)
+  local text, sql = err.constraint or "", err.sql or ""
+  local table_name = sql:match('^INSERT INTO "([^"]+)"') or sql:match('^UPDATE "([^"]+)"')
+  for _, model in ipairs(model_of.all()) do
+    if model.table == table_name and model.base == model then
+      err.table = table_name
+      for _, one in ipairs(model.stored) do
+        if text == one.column or text:find('"' .. one.column .. '"', 1, true) then
+          err.columns = { one.column }
+          return
+        end
+      end
+    end
+  end
+end
+
 -- A constraint of the database names columns; the program knows fields.
-function statement.explain_error(_, err)
+function statement.explain_error(database, err)
+  if err.kind == "check" and err.table == nil and database.dialect == "sqlite" then
+    read_check(err)
+  end
   for _, model in ipairs(model_of.all()) do
     if model.table == err.table and model.base == model and (err.columns or err.constraint) then
       local names = {}
