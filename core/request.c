@@ -119,21 +119,27 @@ mp_status mp_request_fill(mp_request *req, const char *sql, size_t sql_len, cons
   mp_value *copy = NULL;
   if (__builtin_mul_overflow((size_t)n, rows, &value_n) || value_n > PTRDIFF_MAX / sizeof(mp_value))
     return MP_E_OUT_OF_MEMORY;
-  req->sql = mp_arena_memdup(req->arena, sql, sql_len);
-  if (req->sql == NULL)
-    return MP_E_OUT_OF_MEMORY;
   if (value_n > 0) {
     copy = mp_arena_alloc(req->arena, value_n * sizeof *copy);
     if (copy == NULL)
       return MP_E_OUT_OF_MEMORY;
     memcpy(copy, params, value_n * sizeof *copy);
-    for (size_t i = 0; i < value_n; i++)
-      if (!copy_outside(req->arena, &copy[i]))
-        return MP_E_OUT_OF_MEMORY;
   }
+  return mp_request_fill_own(req, sql, sql_len, copy, n, rows);
+}
+
+mp_status mp_request_fill_own(mp_request *req, const char *sql, size_t sql_len, mp_value *params,
+                              int n, size_t rows)
+{
+  req->sql = mp_arena_memdup(req->arena, sql, sql_len);
+  if (req->sql == NULL)
+    return MP_E_OUT_OF_MEMORY;
+  for (size_t i = 0; i < (size_t)n * rows; i++)
+    if (!copy_outside(req->arena, &params[i]))
+      return MP_E_OUT_OF_MEMORY;
   req->sql_len = sql_len;
   req->sql_hash = mp_sql_hash(sql, sql_len);
-  req->params = copy;
+  req->params = params;
   req->param_n = n;
   req->param_rows = rows;
   return MP_OK;

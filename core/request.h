@@ -158,6 +158,10 @@ mp_status mp_request_new(mp_request **out);
 mp_status mp_request_fill(mp_request *req, const char *sql, size_t sql_len, const mp_value *params,
                           int n, size_t rows);
 
+/* The same with values that are in the arena already, and are taken over: only what they point at is copied. */
+mp_status mp_request_fill_own(mp_request *req, const char *sql, size_t sql_len, mp_value *params,
+                              int n, size_t rows);
+
 /* Of the bytes of a text; never 0. */
 uint64_t mp_sql_hash(const char *sql, size_t len);
 

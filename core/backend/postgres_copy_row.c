@@ -200,10 +200,57 @@ static bool put_as_text(mp_pgtask *task, mp_pgbuffer *b, const mp_value *value, 
   return (put && put_bytes(b, column + 1 < task->req->param_n ? "\t" : "\n", 1)) || no_memory(task);
 }
 
+/* What rows are mostly made of, without a detour. False: it is something else, or there is no room. */
+static bool put_quickly(mp_pgbuffer *b, unsigned id, const mp_value *value)
+{
+  char *to;
+  uint32_t n = id == MP_PG_INT4 ? 4 : 8;
+  if (value->kind == MP_TEXT)
+    n = value->len;
+  if (!reserve(b, 4 + (size_t)n))
+    return false;
+  to = b->bytes + b->len;
+  switch (id) {
+  case MP_PG_TEXT:
+  case MP_PG_VARCHAR:
+    if (value->kind != MP_TEXT || n > INT32_MAX)
+      return false;
+    memcpy(to + 4, value->s, n);
+    break;
+  case MP_PG_INT4:
+    if (value->kind != MP_INT || value->i != (int32_t)value->i)
+      return false;
+    mp_pg_put32(to + 4, (uint32_t)value->i);
+    break;
+  case MP_PG_INT8:
+    if (value->kind != MP_INT)
+      return false;
+    mp_pg_put64(to + 4, (uint64_t)value->i);
+    break;
+  case MP_PG_FLOAT8:
+    if (value->kind != MP_FLOAT)
+      return false;
+    mp_pg_put64(to + 4, (uint64_t)value->i); /* its bits */
+    break;
+  case MP_PG_TIMESTAMPTZ:
+    if (value->kind != MP_DATETIME)
+      return false;
+    mp_pg_put64(to + 4, (uint64_t)(value->i - MP_PG_EPOCH_US));
+    break;
+  default:
+    return false;
+  }
+  mp_pg_put32(to, n);
+  b->len += 4 + (size_t)n;
+  return true;
+}
+
 static bool put_as_binary(mp_pgtask *task, mp_pgbuffer *b, mp_value value, mp_pgwriter *w,
                           size_t row, int column)
 {
   uint32_t type = task->statement->columns->types[column];
+  if (put_quickly(b, mp_pgtype_id(type), &value))
+    return true;
   value.kind = (uint8_t)kind_in(mp_pgtype_id(type), &value);
   switch (mp_pgwrite_param(w, type, &value)) {
   case MP_PG_BINARY_FORM:

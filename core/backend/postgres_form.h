@@ -125,6 +125,8 @@ mp_pgform mp_pgwrite_array(mp_pgwriter *w, const mp_array *array);
 
 /* Canonical decimal text into w->room, as a numeric. */
 void mp_pgwrite_numeric(mp_pgwriter *w, const char *s, size_t n);
+/* The same of number * 10^-scale. False: that is too long for it. */
+bool mp_pgwrite_small(mp_pgwriter *w, int64_t number, unsigned scale);
 
 /* Refuse the value: the type does not take its kind; it takes it, but not this one of its
 ** values. */

@@ -237,6 +237,39 @@ void mp_pgwrite_numeric(mp_pgwriter *w, const char *s, size_t n)
   w->len = (size_t)(last - w->room);
 }
 
+#define QUICK_SCALE 16 /* the fraction fits into 64 bits with its last group filled up */
+
+bool mp_pgwrite_small(mp_pgwriter *w, int64_t number, unsigned scale)
+{
+  uint64_t left = number < 0 ? 0 - (uint64_t)number : (uint64_t)number, whole, part;
+  uint16_t groups[9]; /* up to five before the point, four behind it */
+  int before = 0, from = 0, n, fraction = ((int)scale + 3) / 4;
+  if (scale > QUICK_SCALE)
+    return false;
+  whole = left / (uint64_t)tens[scale];
+  part = left % (uint64_t)tens[scale] * (uint64_t)tens[4 * fraction - (int)scale];
+  for (uint64_t rest = whole; rest > 0; rest /= 10000)
+    before++;
+  n = before + fraction;
+  for (int i = n - 1; i >= before; i--, part /= 10000)
+    groups[i] = (uint16_t)(part % 10000);
+  for (int i = before - 1; i >= 0; i--, whole /= 10000)
+    groups[i] = (uint16_t)(whole % 10000);
+  while (n > 0 && groups[n - 1] == 0)
+    n--;
+  while (from < n && groups[from] == 0)
+    from++;
+  mp_pg_put16(w->room, (uint16_t)(n - from));
+  mp_pg_put16(w->room + 2, (uint16_t)(n > 0 ? before - 1 - from : 0));
+  mp_pg_put16(w->room + 4, number < 0 ? MINUS : 0);
+  mp_pg_put16(w->room + 6, (uint16_t)scale);
+  w->data = w->room;
+  w->len = HEAD_BYTES + 2 * (size_t)(n - from);
+  for (char *p = w->room + HEAD_BYTES; from < n; from++, p += 2)
+    mp_pg_put16(p, groups[from]);
+  return true;
+}
+
 /* ---- money: 64 bits of hundredths, as text in the form of the server's locale ---- */
 
 bool mp_pgcell_money(const mp_pgcell *cell, mp_value *out)

@@ -179,6 +179,8 @@ static mp_pgform put_numeric(mp_pgwriter *w, const mp_value *value)
     uint64_t sign = isnan(value->d) ? 0xC000 : value->d > 0 ? 0xD000 : 0xF000;
     return put_bits(w, sign << 16, 8);
   }
+  if (value->kind == MP_DECIMAL && value->small && mp_pgwrite_small(w, value->i, value->scale))
+    return MP_PG_BINARY_FORM;
   mp_pgform form = as_decimal(w, value, &number, text);
   if (form == MP_PG_REFUSED)
     return form;

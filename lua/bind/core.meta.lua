@@ -160,6 +160,10 @@ lease.by_column = pool.by_column
 --- plan_changed says that the name was that of another table meanwhile. take: rows written.
 ---@return op
 function lease:copy_in(sql, values, n, rows, from, options) end
+--- The same for a list of rows, from the one behind the first `from` on: as many as go at once, `most` at most. Takes plain tables
+--- only, without a metatable and with at most n values: those before the first that is none; nothing where that is the first.
+---@return op?, integer? rows
+function lease:copy_rows(sql, list, n, most, from, options) end
 --- As stream, with the rows by COPY where types and statement allow it.
 ---@return op
 function lease:copy_out(sql, access, params, n, options) end

@@ -321,7 +321,7 @@ static int run_rows(lua_State *L, mp_op what, bool turned)
   }
   if (turned && (values = as_arrays(op->req->arena, values, n, rows)) == NULL)
     return no_memory(L, op);
-  if (mp_request_fill(op->req, sql, len, values, n, turned ? 1 : rows) != MP_OK)
+  if (mp_request_fill_own(op->req, sql, len, values, n, turned ? 1 : rows) != MP_OK)
     return no_memory(L, op);
   return submit(L, op);
 }
@@ -339,6 +339,80 @@ static int statement_by_column(lua_State *L)
 static int statement_copy_in(lua_State *L)
 {
   return run_rows(L, MP_OP_COPY_IN, false);
+}
+
+#define ROWS_BYTES ((size_t)4 * 1024 * 1024) /* of texts, after which no more rows go at once */
+
+/* Push row number `row` of the list at idx. False: it is no plain one, which is a table of n values without a metatable. */
+static bool push_plain_row(lua_State *L, int idx, size_t row, int n)
+{
+  bool more;
+  lua_rawgeti(L, idx, (int)row + 1);
+  if (!lua_istable(L, -1))
+    return false;
+  if (lua_getmetatable(L, -1)) {
+    lua_pop(L, 1);
+    return false;
+  }
+  lua_rawgeti(L, -1, n + 1);
+  more = !lua_isnil(L, -1);
+  lua_pop(L, 1);
+  return !more;
+}
+
+/* As copy_in, but the rows are tables in a list: as many of them as go at once. Gives nothing where the first is no plain row, and
+** otherwise how many went: those before the first that is none. */
+static int statement_copy_rows(lua_State *L)
+{
+  size_t len, from, most, rows = 0, bytes = 0;
+  const char *sql = luaL_checklstring(L, 2, &len);
+  int n = parameter_count(L, 4);
+  options o;
+  lmp_op *op;
+  mp_value *values;
+  mp_kind *kinds;
+  luaL_checktype(L, 3, LUA_TTABLE);
+  most = (size_t)parameter_count(L, 5);
+  from = (size_t)parameter_count(L, 6);
+  if (lua_rawlen(L, 3) <= from)
+    return 0;
+  if (most > lua_rawlen(L, 3) - from)
+    most = lua_rawlen(L, 3) - from;
+  luaL_argcheck(L, n > 0 && from + most < INT_MAX / (size_t)n, 5, "number of rows");
+  o = read_options(L, 7);
+  op = begin(L, MP_OP_COPY_IN);
+  apply(op->req, &o);
+  op->req->access = MP_ACCESS_WRITE;
+  op->req->rows_before = from;
+  values = mp_arena_alloc(op->req->arena, most * (size_t)n * sizeof *values);
+  kinds = mp_arena_alloc(op->req->arena, (size_t)n * sizeof *kinds);
+  if (values == NULL || kinds == NULL)
+    return no_memory(L, op);
+  for (int i = 0; i < n; i++)
+    kinds[i] = kind_at(L, o.kinds, i + 1);
+  for (; rows < most && bytes < ROWS_BYTES && push_plain_row(L, 3, from + rows, n); rows++) {
+    for (int i = 0; i < n; i++) {
+      mp_value *value = &values[rows * (size_t)n + (size_t)i];
+      lua_rawgeti(L, -1, i + 1);
+      mp_status status = read_value(L, i + 1, kinds[i], op->req->arena, value);
+      if (status != MP_OK) {
+        lmp_op_free(op);
+        return lmp_raise_row(L, status, (lua_Integer)(from + rows) + 1, "row %d, %s",
+                             (int)(from + rows) + 1, lua_tostring(L, -1));
+      }
+      bytes += value->kind == MP_TEXT || value->kind == MP_BLOB ? value->len : 0;
+    }
+    lua_pop(L, 1);
+  }
+  if (rows == 0) {
+    lmp_op_free(op);
+    return 0;
+  }
+  if (mp_request_fill_own(op->req, sql, len, values, n, rows) != MP_OK)
+    return no_memory(L, op);
+  submit(L, op);
+  lua_pushinteger(L, (lua_Integer)rows);
+  return 2;
 }
 
 static int statement_prepare(lua_State *L)
@@ -361,11 +435,16 @@ static int statement_ping(lua_State *L)
 
 void lmp_add_statements(lua_State *L, int hub)
 {
-  static const luaL_Reg methods[] = {
-      {"query", statement_query},     {"stream", statement_stream},
-      {"many", statement_many},       {"by_column", statement_by_column},
-      {"prepare", statement_prepare}, {"ping", statement_ping},
-      {"copy_in", statement_copy_in}, {"copy_out", statement_copy_out},
-      {"listen", statement_listen},   {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"query", statement_query},
+                                     {"stream", statement_stream},
+                                     {"many", statement_many},
+                                     {"by_column", statement_by_column},
+                                     {"prepare", statement_prepare},
+                                     {"ping", statement_ping},
+                                     {"copy_in", statement_copy_in},
+                                     {"copy_out", statement_copy_out},
+                                     {"listen", statement_listen},
+                                     {"copy_rows", statement_copy_rows},
+                                     {NULL, NULL}};
   lmp_add_functions(L, hub, methods);
 }

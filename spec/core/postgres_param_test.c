@@ -1,6 +1,7 @@
 /* postgres_param_test.c - parameters of PostgreSQL's types: values in the form that the server wants.
 ** The bytes are the server's own for that value: select encode(int2send(300::int2), 'hex') and so
 ** on. What stands in ' ' goes as text. */
+#include "backend/postgres_form.h"
 #include "postgres_bytes.h"
 
 #include <math.h>
@@ -111,6 +112,33 @@ static void decimals_and_floats_are_exact(void **state)
   check(FLOAT8, decimal("0.1"), "3fb999999999999a");
   check(FLOAT8, a_float(-0.0), "8000000000000000");
   check(TEXT, decimal("12.50"), "31322e3530");
+}
+
+static void a_short_decimal_has_the_bytes_of_its_text(void **state)
+{
+  static const int64_t numbers[] = {0,          1,         9,          9999,
+                                    10000,      10001,     90000,      99999999,
+                                    1000000000, 123456789, 1234567890, 100000000000000000,
+                                    20003,      100020000, 7000000001, 999999999999999999};
+  mp_arena *arena = mp_arena_new(0);
+  mp_error err = MP_ERROR_NONE;
+  int quick_n = 0;
+  (void)state;
+  for (unsigned scale = 0; scale <= 18; scale++)
+    for (size_t i = 0; i < 2 * sizeof numbers / sizeof *numbers; i++) {
+      int64_t number = i % 2 == 0 ? numbers[i / 2] : -numbers[i / 2];
+      mp_value value = {.kind = MP_DECIMAL, .small = 1, .scale = (uint16_t)scale, .i = number};
+      mp_pgwriter quick = {.arena = arena, .err = &err}, slow = quick;
+      char text[MP_VALUE_TEXT_MAX];
+      mp_pgwrite_numeric(&slow, text, mp_value_format(&value, text));
+      if (!mp_pgwrite_small(&quick, number, scale))
+        continue;
+      assert_int_equal(quick.len, slow.len);
+      assert_memory_equal(quick.data, slow.data, slow.len);
+      quick_n++;
+    }
+  assert_int_equal(quick_n, 17 * 2 * sizeof numbers / sizeof *numbers);
+  mp_arena_free(arena);
 }
 
 static void times_go_where_they_lose_nothing(void **state)
@@ -298,6 +326,7 @@ int main(void)
       cmocka_unit_test(whole_numbers_go_to_every_type_of_number),
       cmocka_unit_test(a_number_that_does_not_fit_is_refused),
       cmocka_unit_test(decimals_and_floats_are_exact),
+      cmocka_unit_test(a_short_decimal_has_the_bytes_of_its_text),
       cmocka_unit_test(times_go_where_they_lose_nothing),
       cmocka_unit_test(a_text_for_another_type_is_read_by_the_server),
       cmocka_unit_test(other_kinds_go_to_their_own_types_only),

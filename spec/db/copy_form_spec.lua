@@ -111,24 +111,24 @@ databases.each("copy_in's form", function(open, database)
   it_inserts("gives the rows that INSERT gives, for every type", function()
     for place, case in ipairs(TYPES) do
       local type_name, values, binary = case[1], case[2], case[3]
+      local copied, inserted = "copied_" .. place, "inserted_" .. place
       local function rows_of(table_name)
         return db:fetch_val("select string_agg(t::text, E'\\n' order by n) from " .. table_name .. " as t")
       end
-      db:execute("create table copied (n integer primary key, v " .. type_name .. ")")
-      db:execute("create table inserted (n integer primary key, v " .. type_name .. ")")
-      db:execute "create trigger told before insert on copied for each row execute function told()"
+      db:execute("create table " .. copied .. " (n integer primary key, v " .. type_name .. ")")
+      db:execute("create table " .. inserted .. " (n integer primary key, v " .. type_name .. ")")
+      db:execute("create trigger told before insert on " .. copied .. " for each row execute function told()")
       local rows = {}
       for n, value in ipairs(values) do
         rows[n] = { n, value }
         local sent = type_name == "bytea" and type(value) == "string" and blob(value) or value
-        db:execute("insert into inserted values (?, ?)", n, sent)
+        db:execute("insert into " .. inserted .. " values (?, ?)", n, sent)
       end
       db:atomic(function()
-        assert.equal(#values, db:copy_in("copied", { "n", "v" }, rows))
+        assert.equal(#values, db:copy_in(copied, { "n", "v" }, rows))
         assert.equal(binary, was_binary(), ("form of %s, case %d"):format(type_name, place))
       end)
-      assert.equal(rows_of "inserted", rows_of "copied", type_name)
-      db:execute "drop table copied, inserted"
+      assert.equal(rows_of(inserted), rows_of(copied), type_name)
     end
   end)
 
@@ -167,6 +167,32 @@ databases.each("copy_in's form", function(open, database)
     err = raises("check", db.copy_in, db, "narrow", { "v", "p" }, { { "abc", 1 }, { "abc", -1 } })
     assert.equal(2, err.row)
     assert.equal(0, db:fetch_val "select (select count(*) from item) + (select count(*) from narrow)")
+  end)
+
+  it("reads rows that have a metatable, and a list that has one", function()
+    local function calculated(id)
+      return setmetatable({}, { __index = function(_, place) return place == 1 and id or place == 2 and "calculated" or nil end })
+    end
+    local rows = { { 1, "plain" }, calculated(2), { 3 }, { 4, "plain" }, calculated(5) }
+    assert.equal(5, db:copy_in("item", { "id", "name" }, rows))
+    assert.equal(5, db:copy_in("item", { "id", "name" }, setmetatable({}, { __index = rows })))
+    assert.equal("1 plain, 1 plain, 2 calculated, 2 calculated, 3 -, 3 -, 4 plain, 4 plain, 5 calculated, 5 calculated",
+      db:fetch_val "select string_agg(id || ' ' || coalesce(name, '-'), ', ' order by id) from item")
+    local err = raises("bad_parameters", db.copy_in, db, "item", { "id" }, { { 1 }, { 2 }, calculated(3) })
+    assert.truthy(err.message:find("row 3 of copy_in has more values", 1, true), err.message)
+  end)
+
+  it("writes a list in parts: of many rows, and of long texts", function()
+    local rows, long = {}, ("x"):rep(100000)
+    for i = 1, 10123 do
+      rows[i] = { i, i % 100 == 0 and long or "short" }
+    end
+    assert.equal(10123, db:copy_in("item", { "id", "name" }, rows))
+    assert.equal("10123, 10123, 10100000", db:fetch_val "select count(*) || ', ' || count(distinct id) || ', ' || sum(length(name)) - 50110 from item")
+    rows[7000][1] = print
+    local err = raises("bad_parameters", db.copy_in, db, "item", { "id", "name" }, rows)
+    assert.truthy(err.message:find("row 7000", 1, true), err.message)
+    assert.equal(7000, err.row)
   end)
 
   it("takes views and tables of other schemas", function()

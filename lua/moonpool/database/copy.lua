@@ -55,12 +55,10 @@ function copy.table_name(database, name)
   return quote(database, name)
 end
 
--- An array is read like an iterator.
+-- The function that gives row number `place`: an array is read like an iterator.
 local function rows_of(source)
   if type(source) == "table" and not (getmetatable(source) and getmetatable(source).__call) then
-    local place = 0
-    return function()
-      place = place + 1
+    return function(place)
       return source[place]
     end
   elseif type(source) == "function" or type(source) == "table" then
@@ -117,7 +115,7 @@ local blob_type = getmetatable(core.blob "")
 local function gather(next_row, values, width, most, before)
   local n, at, bytes = 0, 0, 0
   while n < most and bytes < CHUNK_BYTES do
-    local row = next_row()
+    local row = next_row(before + n + 1)
     if row == nil then
       return n, true
     elseif type(row) ~= "table" then
@@ -163,20 +161,26 @@ function copy.into(database, lease, table_name, columns, source)
       encoders = database.codecs and codec.encoders(database, lease, types)
       options.kinds, options.columns, options.table = kinds_of(kinds), query, target
     end
-    local before, written = 0, 0
-    local over
+    local as_list = by_copy and encoders == nil and type(source) == "table" and getmetatable(source) == nil
+    local before, written, over = 0, 0, false
     repeat
-      local values, n = {}
-      n, over = gather(next_row, values, width, by_copy and COPY_CHUNK or CHUNK, before)
-      if n > 0 then
-        if encoders then
-          codec.encode(encoders, values, width, n)
-        end
-        options.rows_before = before
-        local affected = statement.many(database, lease, sql, values, width, n, 0, options, by_copy and "copy_in" or nil)
-        written = written + (by_copy and affected or n)
-        before = before + n
+      local affected, n
+      if as_list then
+        affected, n = statement.many(database, lease, sql, source, width, COPY_CHUNK, before, options, "copy_rows")
       end
+      if affected == nil then -- the end, or what has to be looked at
+        local values = {}
+        n, over = gather(next_row, values, width, by_copy and COPY_CHUNK or CHUNK, before)
+        if n > 0 then
+          if encoders then
+            codec.encode(encoders, values, width, n)
+          end
+          options.rows_before = before
+          affected = statement.many(database, lease, sql, values, width, n, 0, options, by_copy and "copy_in" or nil)
+        end
+      end
+      written = written + (n > 0 and by_copy and affected or n)
+      before = before + n
     until over
     return written
   end)

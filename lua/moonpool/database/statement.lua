@@ -209,10 +209,11 @@ end
 ---@param values any[] n for each row, one row behind the other
 ---@param rows integer how many rows
 ---@param from integer how many rows of `values` are left out before them
----@param way "many"|"copy_in"|"by_column"|nil how: the statement is run for each, is a COPY and they are its data, or takes
---- them at once as arrays
+---@param way "many"|"copy_in"|"copy_rows"|"by_column"|nil how: the statement is run for each, is a COPY and they are its data
+--- (copy_rows: `values` is a list of rows), or takes them at once as arrays
 ---@param take function? as for run
----@return any value what take gave: the number of affected rows
+---@return any value what take gave: the number of affected rows; copy_rows: nil where it takes none of the rows
+---@return integer? sent copy_rows: how many it took
 function statement.many(database, lease, sql, values, n, rows, from, options, way, take, a)
   local frame
   if not lease then
@@ -222,7 +223,10 @@ function statement.many(database, lease, sql, values, n, rows, from, options, wa
     end
   end
   local record = database.observers and event.start(database, sql, n)
-  local op = lease[way or "many"](lease, sql, values, n, rows, from, options)
+  local op, sent = lease[way or "many"](lease, sql, values, n, rows, from, options)
+  if op == nil then
+    return nil
+  end
   await(op)
   local value, problem
   take = take or core.take
@@ -242,7 +246,7 @@ function statement.many(database, lease, sql, values, n, rows, from, options, wa
   if err then
     return error(err, 0)
   end
-  return value
+  return value, sent
 end
 
 --- Where a statement of the calling task goes now: a lease, or nil for the pool.
