@@ -1,11 +1,15 @@
--- Programs made by chance out of blocks, sessions, savepoints and statements that raise, catch, quit, fail and are killed,
--- run on a database and on a reference in plain Lua: each step answers the same, the rows that are left are the same, and the
--- objects in the program's hands say what the database has. A program that differs is printed with its seed:
--- MOONPOOL_SEED=n runs that one alone; MOONPOOL_LONG=model runs tens of thousands.
+-- Programs made by chance out of blocks, sessions, savepoints, hooks, tasks and statements that raise, catch, quit, fail, meet in
+-- a deadlock and are killed, run on a database and on a reference in plain Lua (spec/support/model): each step answers the
+-- same, the rows that are left are the same, and the objects in the program's hands say what the database has. A program that
+-- differs is printed with its seed: MOONPOOL_SEED=n runs that one alone; MOONPOOL_LONG=model runs tens of thousands.
 
 local mp = require "moonpool"
 local databases = require "spec.support.databases"
-local model = require "spec.support.model"
+local meaning = require "spec.support.model.meaning"
+local programs = require "spec.support.model.programs"
+local real = require "spec.support.model.real"
+local rival_of = require "spec.support.model.rival"
+local block = require "moonpool.atomic.block"
 local transaction = require "moonpool.database.transaction"
 local unit = require "moonpool.session.unit"
 local f = mp.field
@@ -17,130 +21,14 @@ local function size(database)
   return long and n * 100 or under and n // 10 or n
 end
 
--- ---- a program for real ----
-
-local Real = {}
-Real.__index = Real
-
-local run = {}
-
-function Real:note(text)
-  self.trace[#self.trace + 1] = text
+-- What is different about a database; see spec/support/model/world.lua.
+local function abilities(database)
+  local deadlock = { postgres = "statement", mariadb = "transaction" }
+  return {
+    ddl = database.dialect == "mariadb" and "commits" or "undone", deadlock = deadlock[database.dialect],
+    apart = not database.single,
+  }
 end
-
-function Real:sequence(list)
-  for _, node in ipairs(list) do
-    run[node.op](self, node)
-  end
-end
-
-function Real:keep(name)
-  local one = self.Item:build{ name = "n" .. name }
-  self.objects[#self.objects + 1] = one
-  return one
-end
-
-function run.create(self, node)
-  self:keep(node.name):save()
-end
-
-function run.build(self, node)
-  local one = self:keep(node.name)
-  local s = mp.session.current()
-  if s then
-    s:add(one)
-  end
-end
-
-function run.update(self, node)
-  self:note(self.Item:filter{ name = "n" .. node.name }:update{ age = node.age })
-end
-
-function run.delete(self, node)
-  self:note((self.Item:filter{ name = "n" .. node.name }:delete()))
-end
-
-function run.count(self)
-  self:note(self.Item:count())
-end
-
-function run.flush()
-  local s = mp.session.current()
-  if s then
-    s:flush()
-  end
-end
-
-function run.save(self, node)
-  local one = self.objects[node.object]
-  if one and one.id then
-    local before = one.age
-    one.age = node.age
-    local ok, err = pcall(one.save, one)
-    if not ok then
-      if mp.is(err, "stale") then
-        one.age = before -- nothing has undone the assignment
-      end
-      error(err, 0)
-    end
-  end
-end
-
-function run.table(self)
-  self.tables = self.tables + 1
-  local Table = mp.entity("Made", { n = f.integer() }, { database = self.db, table = "made_" .. self.tables })
-  Table:create_table()
-end
-
-function run.raise()
-  error("boom", 0)
-end
-
-function run.kill(self)
-  self.task:cancel()
-end
-
-function run.quit(self)
-  self.tx:rollback()
-end
-
-function run.atomic(self, node)
-  local around = self.tx
-  local ok, err = pcall(self.db.atomic, self.db, function(tx)
-    self.tx = tx
-    self:sequence(node[1])
-  end)
-  self.tx = around
-  if not ok then
-    error(err, 0)
-  end
-end
-
-function run.savepoint(self, node)
-  local tx = self.db:begin()
-  local ok, err = pcall(self.sequence, self, node[1])
-  if not ok then
-    tx:close()
-    error(err, 0)
-  elseif node.way == 1 then
-    tx:rollback()
-  else
-    tx:commit()
-  end
-end
-
-function run.catch(self, node)
-  local ok, err = pcall(self.sequence, self, node[1])
-  self:note(ok and "fine" or "caught " .. (type(err) == "table" and err.kind or tostring(err)))
-end
-
-function run.session(self, node)
-  self.db:session(function()
-    self:sequence(node[1])
-  end)
-end
-
--- ---- both ----
 
 local function text_of(rows)
   local list = {}
@@ -152,24 +40,21 @@ local function text_of(rows)
 end
 
 -- What differs between the program for real and on the reference, as text; nil: nothing.
-local function difference(db, Item, ddl, program)
-  local world = model.world(ddl)
+local function difference(place, program)
+  local world = meaning.new(place.can)
   world:run(program)
-  local real = setmetatable({ db = db, Item = Item, trace = {}, objects = {}, tables = 0 }, Real)
-  local task
-  task = mp.spawn(function()
-    real.task = task
-    real:sequence(program)
-  end)
-  local ok, err = pcall(task.wait, task)
-  real:note(ok and "ended" or "failed " .. (type(err) == "table" and err.kind or tostring(err)))
+  if place.rival then
+    place.rival:begin()
+  end
+  local one = real.new(place.db, place.Item, place.rival)
+  one:run(program)
 
   local expected, found = {}, {}
   for name, row in pairs(world.rows) do
     expected["n" .. name] = row.age
   end
-  for _, one in ipairs(Item:all()) do
-    found[one.name] = one.age
+  for _, item in ipairs(place.Item:all()) do
+    found[item.name] = item.age
   end
   local parts = {}
   local function compare(what, wanted, got)
@@ -177,72 +62,132 @@ local function difference(db, Item, ddl, program)
       parts[#parts + 1] = ("%s: %s expected, not %s"):format(what, wanted, got)
     end
   end
-  compare("steps", table.concat(world.trace, ", "), table.concat(real.trace, ", "))
+  compare("steps", table.concat(world.trace, ", "), table.concat(one.trace, ", "))
   compare("rows", text_of(expected), text_of(found))
-  for place, one in ipairs(world.objects) do
-    local object = real.objects[place]
-    compare("object " .. place, ("%s age %d"):format(one.saved and "saved" or "new", one.age),
-      object and ("%s age %d"):format(object.id and "saved" or "new", object.age or -1) or "none")
+  for at, object in ipairs(world.objects) do
+    local item = one.objects[at]
+    compare("object " .. at, ("%s age %d"):format(object.saved and "saved" or "new", object.age),
+      item and ("%s age %d"):format(item.id and "saved" or "new", item.age or -1) or "none")
   end
-  for n = 1, real.tables do
-    db:execute("drop table if exists made_" .. n)
+  for n = 1, one.tables do
+    place.db:execute("drop table if exists made_" .. n)
   end
-  Item:all_rows():delete()
+  place.Item:all_rows():delete()
   return parts[1] and table.concat(parts, "\n") or nil
 end
 
-local function declare(db)
+local function settle(open, database)
+  local db, url = open()
   local Item = mp.entity("Item", { name = f.string{ max = 20, unique = true }, age = f.integer{ default = 0 } }, { database = db })
   Item:create_table()
-  return Item
+  return { db = db, Item = Item, can = abilities(database), rival = rival_of.new(database, db, url) }
+end
+
+local function leave(place)
+  if place.rival then
+    place.rival:close()
+  end
+  databases.quiet(place.db)
 end
 
 databases.each("a program by chance", function(open, database)
-  local ddl = database.dialect == "mariadb" and "refused" or "undone"
+  local place
 
-  it("does on the database what it means", function()
-    local db = open()
-    local Item = declare(db)
-    local base = seed or long and os.time() or 1
-    local last = seed or base + size(database) - 1
-    io.stdout:write(("# seeds %d to %d\n"):format(base, last))
-    for each = base, last do
-      local program = model.program(each)
-      local differs = difference(db, Item, ddl, program)
-      if differs then
-        error(("seed %d: %s\n%s"):format(each, differs, model.show(program)), 0)
-      end
-    end
-    databases.quiet(db)
+  before_each(function()
+    place = settle(open, database)
   end)
 
-  if not database.server and not seed then
-    local function must_differ(break_rule)
-      local db = open()
-      local Item = declare(db)
-      local put_right = break_rule()
-      local n = 0
-      for each = 1, 200 do
-        n = n + (difference(db, Item, ddl, model.program(each)) and 1 or 0)
-      end
-      put_right()
-      assert(n > 0, "nothing differs although the rule was switched off")
-    end
+  after_each(function()
+    leave(place)
+  end)
 
+  it("does on the database what it means", function()
+    local base = seed or long and os.time() or 1
+    local last = seed or base + size(database) - 1
+    local counts, met = {}, 0
+    for each = base, last do
+      local program = programs.of(each)
+      local differs = difference(place, program)
+      if differs then
+        error(("seed %d: %s\n%s"):format(each, differs, programs.show(program)), 0)
+      end
+      programs.count(program, counts)
+      met = met + (place.rival and place.rival.place // 2 or 0)
+    end
+    local words = {}
+    for op, n in pairs(counts) do
+      words[#words + 1] = op .. " " .. n
+    end
+    table.sort(words)
+    print(("# seeds %d to %d; %d deadlocks; of operations there are %s"):format(base, last, met, table.concat(words, ", ")))
+    assert.truthy(seed or under or not place.rival or met > 0)
+  end)
+
+  -- The rules that protect a program, each switched off: put_out() does it, and gives how to put it right.
+  local function must_differ(put_out)
+    if seed or under and database.server then
+      return
+    end
+    local put_right = put_out()
+    local ok, n = pcall(function()
+      for each = 1, 2000 do
+        if difference(place, programs.of(each)) then
+          return each
+        end
+      end
+    end)
+    put_right()
+    assert(ok, n)
+    assert(n, "nothing differs although the rule was switched off")
+  end
+
+  local function instead(of, name, fn)
+    return function()
+      local before = of[name]
+      of[name] = fn(before)
+      return function() of[name] = before end
+    end
+  end
+
+  if not database.server then
     it("is found out when objects are not put right after a rollback", function()
-      must_differ(function()
-        local restore = transaction.restore
-        transaction.restore = function() end
-        return function() transaction.restore = restore end
-      end)
+      must_differ(instead(transaction, "restore", function() return function() end end))
     end)
 
     it("is found out when a savepoint of a session is kept without its pending objects", function()
-      must_differ(function()
-        local before = unit.methods.before_frame
-        unit.methods.before_frame = function(self, db) self:enter(db) end
-        return function() unit.methods.before_frame = before end
-      end)
+      must_differ(instead(unit.methods, "before_frame", function()
+        return function(self, db) self:enter(db) end
+      end))
+    end)
+
+    it("is found out when the hooks of a block that was undone are heard", function()
+      must_differ(instead(transaction, "rollback", function(rollback)
+        return function(frame)
+          local outer = frame.parent
+          for _, hook in ipairs(outer and frame.committed or {}) do
+            outer.committed = outer.committed or {}
+            table.insert(outer.committed, hook)
+          end
+          return rollback(frame)
+        end
+      end))
+    end)
+  elseif not database.pooler then
+    it("is found out when a block that met a deadlock is not run again", function()
+      must_differ(instead(block, "with_retry", function(with_retry)
+        return function(_, ...) return with_retry(0, ...) end
+      end))
+    end)
+
+    it("is found out when a block that caught a deadlock says that it has committed", function()
+      must_differ(instead(transaction, "commit", function(commit)
+        return function(frame)
+          local ok, err = pcall(commit, frame)
+          if not ok and not (mp.is(err, "deadlock") or err.cause and mp.is(err.cause, "deadlock")) then
+            error(err, 0)
+          end
+        end
+      end))
     end)
   end
 end)

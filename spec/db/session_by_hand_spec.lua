@@ -204,6 +204,12 @@ databases.each("a session by hand", function(open, database)
       db:execute("update author set email = ? where id = ?", "x@y", id)
     end)
     assert.truthy(err.message:find("Author(" .. tostring(id):match("^%d+"), 1, true))
+    raises("stale", db.session, db, { optimistic = true }, function(s)
+      local one = s:get(Author, id)
+      db:execute("update author set email = ? where id = ?", "y@y", id)
+      one.age = 7
+      one:save() -- by itself, not by the flush
+    end)
     Author:filter{ id = id }:update{ age = 1 }
     db:session(function(s)
       local one = s:get(Author, id)

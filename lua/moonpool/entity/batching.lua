@@ -16,7 +16,7 @@ local validation = require "moonpool.entity.validation"
 
 local batching = {}
 
-local rawget, rawset, ipairs, getmetatable = rawget, rawset, ipairs, getmetatable
+local rawget, rawset, ipairs = rawget, rawset, ipairs
 
 local function run_hooks(class, objects, name)
   if hooks.find(class, name) then
@@ -39,41 +39,6 @@ function batching.insert(class, database, objects)
 end
 
 -- ---- update ----
-
--- Columns that are compared with what was loaded.
-local function checked_places(meta)
-  local places = meta.checked_places
-  if places == nil then
-    places = {}
-    local model = meta.class.model
-    for place, name in ipairs(meta.plan.names) do
-      local field = model.by_name[name]
-      if field and not field.primary_key then
-        places[#places + 1] = place
-      end
-    end
-    meta.checked_places = places
-  end
-  return places
-end
-
--- What an object's row must still hold: the values of columns, which go behind the n in params. An empty column is compared
--- like any other, but for JSON and arrays: those are named apart.
----@return { checked: string[], empty: string[] } checks, integer n
-local function checks_of(one, meta, params, n)
-  local model, original, checked, empty = meta.class.model, state.original(one), {}, {}
-  for _, place in ipairs(checked_places(meta)) do
-    local name, value = meta.plan.names[place], original:value(place, meta.plan)
-    local kind = model.by_name[name].kind_name
-    if value == nil and (kind == "json" or kind == "array") then
-      empty[#empty + 1] = name
-    else
-      n = n + 1
-      checked[#checked + 1], params[n] = name, value
-    end
-  end
-  return { checked = checked, empty = empty }, n
-end
 
 -- Objects whose statement is the same one, in the order of the first of each.
 local function group_for(groups, by_key, names, checks)
@@ -167,7 +132,7 @@ function batching.update(class, database, objects, optimistic)
       local names, n = updating.assignments(one, class, fields, checked_values(class, one, fields), params, 0)
       n = updating.row_values(one, params, n)
       if optimistic then
-        checks, n = checks_of(one, getmetatable(one), params, n)
+        checks, n = updating.checks_of(one, params, n)
       end
       local group = group_for(groups, by_key, names, checks)
       for place = 1, n do

@@ -6,13 +6,14 @@ local errors = require "moonpool.errors"
 local hooks = require "moonpool.entity.hooks"
 local loading = require "moonpool.entity.loading"
 local row = require "moonpool.sql.row"
+local runtime = require "moonpool.runtime"
 local state = require "moonpool.entity.state"
 local statement = require "moonpool.database.statement"
 local validation = require "moonpool.entity.validation"
 
 local updating = {}
 
-local rawget, rawset, ipairs, pairs = rawget, rawset, ipairs, pairs
+local getmetatable, rawget, rawset, ipairs, pairs = getmetatable, rawget, rawset, ipairs, pairs
 local run = statement.run
 
 --- The fields whose value is another one than the database's, in order of declaration; nil: none.
@@ -157,8 +158,9 @@ function updating.wrote(self, names)
 end
 
 --- Raised where an object's row is not there any more, or not as the object knows it.
-function updating.stale(self, class)
-  return errors.raise("stale", tostring(self) .. (class.model.version
+---@param checked boolean? its columns were compared
+function updating.stale(self, class, checked)
+  return errors.raise("stale", tostring(self) .. ((checked or class.model.version)
     and " is not in the database as it was read: it was changed or deleted since"
     or " is not in the database any more: it was deleted, or its key changed"))
 end
@@ -220,16 +222,60 @@ function updating.read_back(self, class, database)
   updating.wrote(self, names)
 end
 
+-- Columns that are compared with what was loaded.
+local function checked_places(meta)
+  local places = meta.checked_places
+  if places == nil then
+    places = {}
+    local model = meta.class.model
+    for place, name in ipairs(meta.plan.names) do
+      local field = model.by_name[name]
+      if field and not field.primary_key then
+        places[#places + 1] = place
+      end
+    end
+    meta.checked_places = places
+  end
+  return places
+end
+
+--- What an object's row must still hold in a session with optimistic: the values of columns, which go behind the n in
+--- params. An empty column is compared like any other, but for JSON and arrays: those are named apart.
+---@return { checked: string[], empty: string[] } checks, integer n
+function updating.checks_of(self, params, n)
+  local meta = getmetatable(self)
+  local model, original, checked, empty = meta.class.model, state.original(self), {}, {}
+  for _, place in ipairs(checked_places(meta)) do
+    local name, value = meta.plan.names[place], original:value(place, meta.plan)
+    local kind = model.by_name[name].kind_name
+    if value == nil and (kind == "json" or kind == "array") then
+      empty[#empty + 1] = name
+    else
+      n = n + 1
+      checked[#checked + 1], params[n] = name, value
+    end
+  end
+  return { checked = checked, empty = empty }, n
+end
+
 --- Write values to columns of an object's row. The object has the values when that is done.
 ---@param fields table[]
 ---@param values any[]
 ---@param live boolean? only where the row is not marked as deleted
+---@param optimistic boolean? only where the row still has what was loaded
 ---@return integer rows 0: the row is gone, or was changed since the object read it
-function updating.assign(self, class, database, fields, values, live)
+function updating.assign(self, class, database, fields, values, live, optimistic)
   local params = {}
   local names, n = updating.assignments(self, class, fields, values, params, 0)
   n = updating.row_values(self, params, n)
-  local st = row.update_row(class.model, loading.dialect_of(database), names, live)
+  local st
+  if optimistic then
+    local checks
+    checks, n = updating.checks_of(self, params, n)
+    st = row.update_checked(class.model, loading.dialect_of(database), names, checks.checked, checks.empty)
+  else
+    st = row.update_row(class.model, loading.dialect_of(database), names, live)
+  end
   state.note(self, database)
   local affected = run(database, nil, st.sql, "write", params, n, loading.options(database, st), core.take)
   if affected > 0 then
@@ -276,8 +322,10 @@ function updating.update(self, class, database, only)
   if problems then
     return validation.refuse(class, problems)
   end
-  if updating.assign(self, class, database, fields, values) == 0 then
-    return updating.stale(self, class)
+  local session = runtime.current().session
+  local optimistic = session and session.options and session.options.optimistic
+  if updating.assign(self, class, database, fields, values, nil, optimistic) == 0 then
+    return updating.stale(self, class, optimistic)
   end
   hooks.run(class, self, "after_update")
   return self
