@@ -160,13 +160,13 @@ function World:keep(frame)
       return error(err, 0)
     end
   end
+  attempt(self.check_cancelled, self) -- a commit is one more wait
   if frame.inside and not frame.of_session then
     attempt(self.flush, self)
   end
   while self:frame() ~= frame do -- a savepoint that nobody ended
     attempt(self.keep, self, self:frame())
   end
-  attempt(self.check_cancelled, self) -- a commit is one more wait
   local outer, broken = self.frames[#self.frames - 1], self.broken
   if broken or frame.failed then
     self:undo(frame)
