@@ -43,9 +43,9 @@ describe("bad input", function()
 
   it("is hostile text where a name is expected", function()
     for _, text in ipairs{ "name; drop table user", "name\"", "name desc", "--name", "name\0", "1", "", "*", "a.b", "name__" } do
-      assert.is_false(pcall(function() return User:order_by(text):all() end), text)
-      assert.is_false(pcall(function() return User:filter{ [text] = 1 }:all() end), text)
-      assert.is_false(pcall(function() return User:values(text):all() end), text)
+      raises("usage", function() return User:order_by(text):all() end)
+      raises("usage", function() return User:filter{ [text] = 1 }:all() end)
+      raises("usage", function() return User:values(text):all() end)
     end
   end)
 
@@ -58,8 +58,8 @@ describe("bad input", function()
 
   it("is a value of the wrong type", function()
     for _, age in ipairs{ "old", true, 1.5, {}, print, 2 ^ 63, 0 / 0 } do
-      assert.is_false(pcall(User.create, User, { name = "x", age = age }))
-      assert.is_false(pcall(function() return User:filter{ age = age }:all() end))
+      raises("validation", User.create, User, { name = "x", age = age })
+      raises("usage", function() return User:filter{ age = age }:all() end)
     end
     raises("validation", User.create, User, { name = 5 })
     local err = raises("usage", function() return User:filter{ age = "old" }:all() end)
@@ -81,7 +81,7 @@ describe("bad input", function()
 
   it("is NUL or invalid UTF-8 in text", function()
     for _, text in ipairs{ "a\0b", "\xff", "\xed\xa0\x80" } do
-      assert.is_false(pcall(User.create, User, { name = text }))
+      raises("validation", User.create, User, { name = text })
       raises("encoding", db.fetch_all, db, "select ?", text)
     end
   end)

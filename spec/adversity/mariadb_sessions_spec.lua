@@ -133,7 +133,7 @@ describe("a pool on MariaDB", function()
       open{ pool = { max = 2 } }
       local task = start(db.fetch_val, db, LONG)
       db:close{ drain = 0 }
-      assert.is_false((pcall(task.wait, task)))
+      raises("cancelled", task.wait, task)
       nowhere()
       until_equal(0, session_count)
     end)

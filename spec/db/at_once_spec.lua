@@ -4,6 +4,7 @@
 local core = require "moonpool.core"
 local mp = require "moonpool"
 local databases = require "spec.support.databases"
+local raises = databases.raises
 local f = mp.field
 
 databases.each("a transaction", function(open, database)
@@ -56,15 +57,14 @@ databases.each("a transaction", function(open, database)
       error("early", 0)
     end)
     assert.same({ false, "early" }, { ok, err })
-    ok = pcall(db.atomic, db, function()
+    databases.undone(db.atomic, db, function()
       User:create{ name = "ada" }
-      pcall(db.atomic, db, function()
+      raises("unique", db.atomic, db, function()
         User:create{ name = "ada" }
       end)
       assert.equal(1, User:count())
-      error("late", 0)
+      error "undone"
     end)
-    assert.is_false(ok)
     assert.equal(0, User:count())
     assert.equal(0, db:pool_stats().busy)
   end)

@@ -167,11 +167,9 @@ databases.each("atomic", function(open, database)
 
   it("refuses another isolation inside, and options that the database cannot keep", function()
     assert.equal(1, db:atomic({ isolation = "serializable" }, function() return 1 end))
-    assert.is_false(pcall(function()
-      db:atomic(function()
-        db:atomic({ isolation = "read committed" }, function() end)
-      end)
-    end))
+    raises("durable", db.atomic, db, function()
+      db:atomic({ isolation = "read committed" }, function() end)
+    end)
     local deferrable = { isolation = "serializable", read_only = true, deferrable = true }
     if database.dialect ~= "postgres" then
       raises("unsupported", db.atomic, db, deferrable, function() end)
@@ -212,16 +210,16 @@ databases.each("atomic", function(open, database)
     assert.equal(2, user.age)
     assert.equal(2, User:get(user.id).age)
     runs = 0
-    assert.is_false(pcall(mp.atomic, { database = db, retry = 2 }, function()
+    assert.equal(conflict, select(2, pcall(mp.atomic, { database = db, retry = 2 }, function()
       runs = runs + 1
       error(conflict)
-    end))
+    end)))
     assert.equal(3, runs)
     runs = 0
-    assert.is_false(pcall(mp.atomic, { database = db, retry = 2 }, function()
+    databases.undone(mp.atomic, { database = db, retry = 2 }, function()
       runs = runs + 1
-      error("not a conflict")
-    end))
+      error "undone" -- not a conflict
+    end)
     assert.equal(1, runs)
   end)
 

@@ -118,7 +118,7 @@ describe("close", function()
     local state = holder(db)
     db:close { drain = 0.01 }
     state.go_on = true
-    assert.is_false(pcall(state.task.wait, state.task))
+    raises("in_failed_transaction", state.task.wait, state.task)
     assert.equal(0, count(path))
     remove()
   end)

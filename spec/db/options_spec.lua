@@ -164,7 +164,7 @@ databases.each("a database", function(open, database)
       mp.sleep(0)
     end
     other:close{ drain = 0.01 }
-    assert.is_false(pcall(task.wait, task))
+    raises("cancelled", task.wait, task)
   end)
 end)
 
