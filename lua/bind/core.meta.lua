@@ -49,6 +49,11 @@ function core.versions() end
 ---@param fn fun(kind: string, message: string): any
 function core.set_error_maker(fn) end
 
+--- An empty table with room for n fields.
+---@param n integer
+---@return table
+function core.table(n) end
+
 -- ---- operations in general ----
 
 --- Take the answer of a finished operation and free it. For a query: affected rows and the last generated id.

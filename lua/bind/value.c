@@ -259,12 +259,22 @@ void lmp_push_text(lua_State *L, const mp_value *value)
   lua_pushlstring(L, text, n);
 }
 
+/* A table that will have so many fields: growing it field by field costs more than the fields do. */
+static int new_table(lua_State *L)
+{
+  lua_Integer n = luaL_checkinteger(L, 1);
+  luaL_argcheck(L, n >= 0 && n <= 10000, 1, "number of fields");
+  lua_createtable(L, 0, (int)n);
+  return 1;
+}
+
 /* ---- opening ---- */
 
 /* Once for each Lua state: push metas, filled, with the functions of the module in it. */
 static void make_metas(lua_State *L)
 {
-  static const luaL_Reg functions[] = {{"set_error_maker", lmp_set_error_maker}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"set_error_maker", lmp_set_error_maker}, {"table", new_table}, {NULL, NULL}};
   lua_createtable(L, LMP_META_N - 1, 1);
   int metas = lua_gettop(L);
 #if LMP_JIT

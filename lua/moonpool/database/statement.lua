@@ -102,9 +102,14 @@ local function attempt_once(database, lease, record, sql, access, params, n, opt
   local op
   if lease then
     -- outside a transaction a write waits for the file's writer, which this very task may hold on another connection
-    local waits = access == "write" and lease:state() == "none" and holding.writer_taken(database, lease)
+    local waits = access == "write" and database.writer ~= database.readers and lease:state() == "none"
+      and holding.writer_taken(database, lease)
     op = lease:query(sql, access, params, n, options)
-    holding.await(database, op, "write", waits)
+    if waits then
+      holding.await(database, op, "write", waits)
+    else
+      await(op)
+    end
   elseif database.on_fresh then
     return on_own_lease(database, record, sql, access, params, n, options, take, a, b, c)
   elseif database.tally.held > 0 then

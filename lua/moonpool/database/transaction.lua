@@ -79,11 +79,16 @@ function transaction.is_outermost(frame)
   return frame.parent == nil or frame.parent.testing == true
 end
 
+-- With room for what nearly every frame gets.
+local function new_frame(database, task, lease, parent, level)
+  return setmetatable({
+    database = database, task = task, lease = lease, parent = parent, level = level, block = nil, outside = nil, over = nil,
+  }, Frame)
+end
+
 local function nested(held, task, options)
   local parent = held.frame
-  local frame = setmetatable({
-    database = held.database, task = task, lease = parent.lease, parent = parent, level = parent.level + 1,
-  }, Frame)
+  local frame = new_frame(held.database, task, parent.lease, parent, parent.level + 1)
   if parent.testing then -- nobody may see that it is none
     frame.isolation, frame.read_only = options and options.isolation, options and options.read_only
     return frame
@@ -108,6 +113,11 @@ local function nested(held, task, options)
   return frame
 end
 
+local function begin_on(lease, frame, durable)
+  local problem, record = control(frame, "BEGIN", lease:begin(frame.isolation, frame.read_only, frame.deferrable))
+  return problem or durable and verdict.prepare(frame) or nil, record
+end
+
 -- A connection with a transaction begun on it: another one where the first was lost before BEGIN was sent.
 local function start(frame, access, durable)
   local database = frame.database
@@ -115,10 +125,7 @@ local function start(frame, access, durable)
   while true do
     local lease = holding.acquire(database, access)
     frame.lease = lease
-    local ok, problem, record = pcall(function()
-      local failed, made = control(frame, "BEGIN", lease:begin(frame.isolation, frame.read_only, frame.deferrable))
-      return failed or durable and verdict.prepare(frame) or nil, made
-    end)
+    local ok, problem, record = pcall(begin_on, lease, frame, durable)
     if ok and not problem then
       return record
     end
@@ -172,7 +179,8 @@ function transaction.begin(database, options, quiet)
       holding.guard(database, task)
     end
     local access = options and options.read_only and "read" or "write"
-    frame = setmetatable({ database = database, task = task, level = 0, quiet = quiet }, Frame)
+    frame = new_frame(database, task, nil, nil, 0)
+    frame.quiet = quiet
     if options then
       frame.isolation, frame.read_only, frame.deferrable = options.isolation, options.read_only, options.deferrable
     end

@@ -16,6 +16,7 @@ local class_room = {}
 ---@field metas table        metatables by their columns
 ---@field root table         query set of all rows
 ---@field columns table[]    as they are written: { field, attribute, accepts, bit }
+---@field plain table<string, true> names of values that are columns' own
 ---@field defaults table[]   fields that have one
 ---@field generated_key string?
 ---@field has_validate boolean
@@ -37,10 +38,19 @@ local function columns_of(model)
   return columns
 end
 
+local function plain_names(model)
+  local plain = {}
+  for name, field in pairs(model.by_name) do
+    plain[name] = name == field.attribute and not field.parts or nil
+  end
+  return plain
+end
+
 -- What follows from the fields, which a class that extends another may add to.
 local function describe(class)
   local model = class.model
   class.columns, class.defaults, class.has_validate, class.inserts = columns_of(model), {}, false, {}
+  class.plain = plain_names(model)
   class.has_relations = next(model.relations) ~= nil
   for _, inverse in pairs(model.inverses) do
     class.has_relations = class.has_relations or inverse.one or false

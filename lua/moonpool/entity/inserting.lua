@@ -13,7 +13,7 @@ local validation = require "moonpool.entity.validation"
 local inserting = {}
 
 local rawset, ipairs = rawset, ipairs
-local run = statement.run
+local new_table, run = core.table, statement.run
 
 -- Statements of a class for a dialect: what makes a text from a list of names is done once.
 local function inserts_of(class, dialect)
@@ -38,6 +38,9 @@ local function insert_entry(class, dialect, omitted)
     entry.returned = returned
     entry.gives_key = dialect.follow_key and class.generated_key and returned[1] ~= class.generated_key and names
     entry.st = row.insert(class.model, dialect, names, 1, returned[1] and returned or nil)
+    if #returned == 1 and returned[1] == class.generated_key then -- a value that is never NULL needs no row around it
+      entry.key, entry.key_kind = returned[1], entry.st.plan.kinds[1]
+    end
     inserts[omitted] = entry
   end
   return entry
@@ -121,11 +124,19 @@ local function try_values(self, class, database, other, params, n, omitted)
 end
 
 local function insert_values(self, class, database, other, params, n, omitted)
-  local entry = insert_entry(class, loading.dialect_of(database), omitted)
+  local dialect = database.sql or loading.dialect_of(database)
+  local inserts = class.inserts[dialect]
+  local entry = inserts and inserts[omitted] or insert_entry(class, dialect, omitted)
   local st = entry.st
   state.note(self, database)
-  local options = loading.options(database, st)
-  if entry.last_id then
+  local options = database.query_options and loading.options(database, st) or st.options
+  if entry.key then
+    local key = run(database, nil, st.sql, "write", params, n, options, core.value, entry.key_kind)
+    if key == nil then
+      return not_written(class)
+    end
+    rawset(self, entry.key, key)
+  elseif entry.last_id then
     local affected, id = run(database, nil, st.sql, "write", params, n, options, core.take)
     if affected == 0 then
       return not_written(class)
@@ -163,7 +174,7 @@ end
 ---@return table
 --- Raises like insert.
 function inserting.create(class, values, database, other)
-  local self = {}
+  local self = new_table(#class.columns)
   state.write_next(self)
   local room = { nil, nil, nil, nil, nil, nil, nil, nil } -- growing value by value costs more
   local params, n, omitted = validation.read(class, values, self, room, 0)

@@ -98,11 +98,13 @@ function validation.read(class, values, self, params, n)
   if type(values) ~= "table" or needs_object(class) then
     return nil
   end
-  local by_name = class.model.by_name
+  local plain, by_name = class.plain, class.model.by_name
   for name in next, values do
-    local field = by_name[name]
-    if field == nil or field.parts or field.relation and name ~= field.attribute and values[field.attribute] ~= nil then
-      return nil -- a key of several columns, pk, a name of the program's own, none at all, or a value that is given twice
+    if not plain[name] then
+      local field = by_name[name]
+      if field == nil or field.parts or field.relation and values[field.attribute] ~= nil then
+        return nil -- a key of several columns, pk, a name of the program's own, none at all, or a value that is given twice
+      end
     end
   end
   local omitted, problems = 0, nil

@@ -35,7 +35,8 @@ end
 function characters.accepts(field)
   local low, high = field.min or 0, field.max or math.huge
   return function(value)
-    local length = type(value) == "string" and text_length(value)
+    if type(value) ~= "string" then return false end
+    local length = text_length(value)
     return length and length >= low and length <= high
   end
 end

@@ -65,6 +65,7 @@ function whole.type(name, bits)
     check = base.check_range,
     accepts = function(field)
       local least, most = field.min or low, field.max or high
+      if least == nil and most == nil then return is_whole end
       return function(value)
         return is_whole(value) and (least == nil or value >= least) and (most == nil or value <= most)
       end

@@ -42,9 +42,6 @@ local function drop(context, key, times)
   end
   of_key.by[context] = nil
   of_key.n = of_key.n - left
-  if of_key.n == 0 then
-    held[key] = nil
-  end
   context.holds[key] = nil
 end
 
