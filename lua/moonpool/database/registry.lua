@@ -109,8 +109,8 @@ end
 --- How the configured databases are, by name; all are asked at once, so that one that does not answer delays no other.
 ---@return table<string, table>
 --- Raises bad_argument for an argument, and when the task is cancelled.
-function registry.health(given)
-  if given ~= nil then
+function registry.health(...)
+  if select("#", ...) > 0 then
     return bad("mp.health takes no argument: it asks all databases; mp.db(name):health() asks one")
   end
   local names, all = {}, {}

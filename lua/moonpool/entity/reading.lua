@@ -77,7 +77,7 @@ local function get_by_key(q, key)
 end
 
 --- The object with that key, or that matches; nil if there is none.
----@param key any a key, an object, or a table of conditions
+---@param key any a key (of several columns: their values in order), an object, or a table of conditions
 ---@return table?
 --- Raises multiple, bad_argument, unknown_field.
 function methods:get(key, ...)

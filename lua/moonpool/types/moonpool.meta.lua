@@ -77,7 +77,7 @@ function mp.db(name) end
 ---@param more table? options beside a URL
 ---@return moonpool.database
 function mp.open(given, more) end
---- How the configured databases are, by name. Never raises.
+--- How the configured databases are, by name; all are asked at once.
 ---@return table<string, table>
 function mp.health() end
 --- Close every open database.

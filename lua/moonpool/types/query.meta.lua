@@ -115,7 +115,7 @@ function Query:only_deleted() end
 ---@return moonpool.object[]
 function Query:all() end
 --- The object with that key, or that matches; nil if there is none.
----@param key any a key, an object, or a table of conditions
+---@param key any a key (of several columns: their values in order), an object, or a table of conditions
 ---@return moonpool.object?
 function Query:get(key, ...) end
 --- The only row. Raises not_found, multiple.
