@@ -93,8 +93,9 @@ function Database:codec(type_name, functions) end
 --- A transaction around a function.
 ---@param first table|function options, or the function
 ---@param second function?
+---@param more nil takes nothing more
 ---@return any ... the function's values
-function Database:atomic(first, second) end
+function Database:atomic(first, second, more) end
 --- A transaction by hand: commit or rollback; takes <close>.
 ---@param options table?
 ---@return moonpool.transaction
