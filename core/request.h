@@ -34,8 +34,9 @@ typedef struct mp_result_ops {
   /* The cell as the database has it, kind included; kind MP_KIND_N when no value can hold it:
   ** s says why (or is NULL), scale which error it is. row < row_n, col < column_n. */
   void (*cell)(const mp_result *result, size_t row, int col, mp_value *out);
-  /* The cells of a row side by side, where they are kept like that; NULL: they are not. */
-  const mp_value *(*row)(const mp_result *result, size_t row);
+  /* All cells of a row side by side: where they are kept, or in room, which holds as many. NULL: they are made one
+  ** by one. */
+  const mp_value *(*row)(const mp_result *result, size_t row, mp_value *room);
   void (*free)(mp_result *result);
 } mp_result_ops;
 
@@ -47,6 +48,16 @@ struct mp_result {
   size_t bytes; /* memory held, roughly */
   bool exact;   /* each cell has the kind that the database means, whatever its column has */
 };
+
+/* All cells of a row, which may be in room. */
+static inline const mp_value *mp_result_row(const mp_result *result, size_t row, mp_value *room)
+{
+  if (result->ops->row != NULL)
+    return result->ops->row(result, row, room);
+  for (int col = 0; col < result->column_n; col++)
+    result->ops->cell(result, row, col, &room[col]);
+  return room;
+}
 
 static inline void mp_result_free(mp_result *result)
 {

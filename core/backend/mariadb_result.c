@@ -72,8 +72,9 @@ static void result_cell(const mp_result *base, size_t row, int col, mp_value *ou
   *out = rows->cells[row * (size_t)base->column_n + (size_t)col];
 }
 
-static const mp_value *result_row(const mp_result *base, size_t row)
+static const mp_value *result_row(const mp_result *base, size_t row, mp_value *room)
 {
+  (void)room;
   return ((const mp_myrows *)base)->cells + row * (size_t)base->column_n;
 }
 

@@ -32,8 +32,8 @@ mp_result *mp_pgresult_whole(PGresult *rows, mp_pgcolumns *columns);
 /* Rows that come one by one. */
 typedef struct mp_pgchunk mp_pgchunk;
 mp_pgchunk *mp_pgchunk_new(mp_pgcolumns *columns, size_t room_n);
-bool mp_pgchunk_add(mp_pgchunk **chunk,
-                    PGresult *row); /* grows; takes row over; false: out of memory */
+/* Grows. What the row's cells hold is in *cell_bytes. False: out of memory. */
+bool mp_pgchunk_add(mp_pgchunk **chunk, const PGresult *row, size_t *cell_bytes);
 size_t mp_pgchunk_rows(const mp_pgchunk *chunk);
 mp_result *mp_pgchunk_result(mp_pgchunk *chunk); /* the same memory, as what it is */
 

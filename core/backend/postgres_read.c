@@ -19,24 +19,14 @@ static void deliver(mp_pgtask *task)
   mp_pgtask_deliver(task, chunk);
 }
 
-/* What a row holds: libpq gives each two kilobytes, however short it is. */
-static size_t row_bytes(const PGresult *row)
-{
-  size_t bytes = 0;
-  for (int i = 0; i < PQnfields(row); i++)
-    bytes += sizeof(mp_value) + (size_t)PQgetlength(row, 0, i);
-  return bytes;
-}
-
 /* One row of a result that comes row by row. */
-static void take_row(mp_pgsession *ses, mp_pgtask *task, PGresult *row)
+static void take_row(mp_pgsession *ses, mp_pgtask *task, const PGresult *row)
 {
   mp_request *req = task->req;
   size_t room_n = mp_op_streams(req->op) && req->chunk_rows > 0 ? req->chunk_rows : CHUNK_ROWS;
   mp_pgcolumns *own = NULL, *columns = task->statement == NULL ? NULL : task->statement->columns;
   if (task->stopping || task->failed) {
     task->cut = true;
-    PQclear(row);
     return;
   }
   if (task->chunk == NULL) {
@@ -48,14 +38,16 @@ static void take_row(mp_pgsession *ses, mp_pgtask *task, PGresult *row)
   }
   task->row_n++;
   if (task->chunk == NULL) {
-    PQclear(row);
     mp_pgtask_fail(task, MP_E_OUT_OF_MEMORY, "out of memory");
     return;
   }
-  task->byte_n += row_bytes(row);
-  if (!mp_pgchunk_add(&task->chunk, row))
+  size_t cell_bytes;
+  if (!mp_pgchunk_add(&task->chunk, row, &cell_bytes)) {
     mp_pgtask_fail(task, MP_E_OUT_OF_MEMORY, "out of memory");
-  else if (req->max_rows > 0 && task->row_n > req->max_rows)
+    return;
+  }
+  task->byte_n += cell_bytes;
+  if (req->max_rows > 0 && task->row_n > req->max_rows)
     mp_pgtask_too_large(ses, task, "max_rows");
   else if (req->max_bytes > 0 && task->byte_n > req->max_bytes)
     mp_pgtask_too_large(ses, task, "max_bytes");
@@ -290,6 +282,7 @@ static void take(mp_pgsession *ses, mp_pgtask *task, PGresult *result)
     return;
   case PGRES_SINGLE_TUPLE:
     take_row(ses, task, result);
+    PQclear(result);
     return;
   case PGRES_EMPTY_QUERY:
     if (task->req != NULL && task->req->op != MP_OP_PING)

@@ -1,6 +1,7 @@
-/* postgres_result.c - rows as the loop reads them: views of PGresults.
-** A whole result is one PGresult; rows that come one by one are an array of them. What a cell cannot be a view of is made
-** in an arena of the result, which most results never have. */
+/* postgres_result.c - rows as the loop reads them.
+** A whole result is a view of one PGresult. Of rows that come one by one the bytes are kept, packed: libpq gives each row
+** two kilobytes, which are at hand for the next one when they are free at once. What a cell cannot be a view of is made in an
+** arena of the result. */
 #include "postgres.h"
 
 #include <stdlib.h>
@@ -10,10 +11,11 @@ struct mp_pgchunk {
   mp_result view;
   mp_pgcolumns *shared;
   mp_arena *arena;
-  bool binary; /* all columns are, or none */
-  bool single; /* rows[r] is row r alone; otherwise rows[0] has them all */
+  bool binary;     /* all columns are, or none */
+  PGresult *whole; /* the rows, or NULL: they came one by one */
   size_t room_n;
-  PGresult *rows[];
+  const char *packed
+      []; /* for each row the lengths of its cells, -1 for NULL, and then their bytes, a NUL behind each */
 };
 
 /* ---- columns ---- */
@@ -55,90 +57,154 @@ void mp_pgcolumns_drop(mp_pgcolumns *columns)
 
 /* ---- cells ---- */
 
-static void result_cell(const mp_result *base, size_t row, int col, mp_value *out)
+/* The arena grows while the result is read. False: there is none. */
+static bool has_arena(const mp_result *base)
 {
-  mp_pgchunk *res = (mp_pgchunk *)(uintptr_t)base; /* the arena grows while it is read */
-  const PGresult *rows = res->rows[res->single ? row : 0];
-  int at = res->single ? 0 : (int)row, len = PQgetlength(rows, at, col);
-  mp_error err = MP_ERROR_NONE;
-  if (len == 0 && PQgetisnull(rows, at, col)) {
-    *out = MP_VALUE_NULL;
-    return;
-  }
-  if (res->arena == NULL && (res->arena = mp_arena_new(0)) == NULL) {
-    *out = (mp_value){.kind = MP_KIND_N, .scale = MP_E_OUT_OF_MEMORY};
-    return;
-  }
-  if (!mp_pgtype_cell(res->shared->types[col], res->binary, PQgetvalue(rows, at, col), (size_t)len,
-                      res->arena, out, &err))
+  mp_pgchunk *res = (mp_pgchunk *)(uintptr_t)base;
+  return res->arena != NULL || (res->arena = mp_arena_new(0)) != NULL;
+}
+
+static inline void read_bytes(const mp_pgchunk *res, int col, const char *bytes, int len,
+                              mp_value *out)
+{
+  mp_error err; /* filled when there is one */
+  if (!mp_pgtype_cell(res->shared->types[col], res->binary, bytes, (size_t)len, res->arena, out,
+                      &err))
     *out = (mp_value){.kind = MP_KIND_N, .scale = (uint16_t)err.kind, .s = err.message};
+}
+
+static void whole_cell(const mp_result *base, size_t row, int col, mp_value *out)
+{
+  const mp_pgchunk *res = (const mp_pgchunk *)base;
+  int at = (int)row, len = PQgetlength(res->whole, at, col);
+  if (len == 0 && PQgetisnull(res->whole, at, col))
+    *out = MP_VALUE_NULL;
+  else if (has_arena(base))
+    read_bytes(res, col, PQgetvalue(res->whole, at, col), len, out);
+  else
+    *out = (mp_value){.kind = MP_KIND_N, .scale = MP_E_OUT_OF_MEMORY};
+}
+
+static const mp_value *whole_row(const mp_result *base, size_t row, mp_value *room)
+{
+  for (int col = 0; col < base->column_n; col++)
+    whole_cell(base, row, col, &room[col]);
+  return room;
+}
+
+/* The cells of a packed row before `end`; only the last of them where last is where to. */
+static void unpack(const mp_result *base, size_t row, int end, mp_value *room, mp_value *last)
+{
+  const mp_pgchunk *res = (const mp_pgchunk *)base;
+  const int *lengths = (const int *)(const void *)res->packed[row];
+  const char *bytes = (const char *)(lengths + base->column_n);
+  for (int col = 0; col < end; col++) {
+    mp_value *out = last == NULL ? &room[col] : col == end - 1 ? last : NULL;
+    if (out != NULL && lengths[col] < 0)
+      *out = MP_VALUE_NULL;
+    else if (out != NULL)
+      read_bytes(res, col, bytes, lengths[col], out);
+    bytes += lengths[col] + 1; /* of a NULL nothing: -1 + 1 */
+  }
+}
+
+static void packed_cell(const mp_result *base, size_t row, int col, mp_value *out)
+{
+  unpack(base, row, col + 1, NULL, out);
+}
+
+static const mp_value *packed_row(const mp_result *base, size_t row, mp_value *room)
+{
+  unpack(base, row, base->column_n, room, NULL);
+  return room;
 }
 
 static void result_free(mp_result *base)
 {
   mp_pgchunk *res = (mp_pgchunk *)base;
-  size_t n = res->single ? res->view.row_n : 1;
-  for (size_t i = 0; i < n; i++)
-    PQclear(res->rows[i]);
+  PQclear(res->whole);
   mp_pgcolumns_drop(res->shared);
   mp_arena_free(res->arena);
   free(res);
 }
 
-static const mp_result_ops result_ops = {.cell = result_cell, .free = result_free};
+static const mp_result_ops whole_ops = {.cell = whole_cell, .row = whole_row, .free = result_free};
+static const mp_result_ops packed_ops = {
+    .cell = packed_cell, .row = packed_row, .free = result_free};
 
-static mp_pgchunk *chunk_new(mp_pgcolumns *columns, size_t room_n, bool single)
+mp_pgchunk *mp_pgchunk_new(mp_pgcolumns *columns, size_t room_n)
 {
-  mp_pgchunk *chunk = malloc(sizeof *chunk + room_n * sizeof(PGresult *));
+  mp_pgchunk *chunk = malloc(sizeof *chunk + room_n * sizeof *chunk->packed);
   if (chunk == NULL)
     return NULL;
+  *chunk = (mp_pgchunk){.shared = columns, .room_n = room_n};
   chunk->view = (mp_result){
-      .ops = &result_ops, .columns = columns->columns, .column_n = columns->n, .exact = true};
-  chunk->shared = columns;
+      .ops = &packed_ops, .columns = columns->columns, .column_n = columns->n, .exact = true};
   columns->user_n++;
-  chunk->arena = NULL;
-  chunk->single = single;
-  chunk->room_n = room_n;
   return chunk;
 }
 
 mp_result *mp_pgresult_whole(PGresult *rows, mp_pgcolumns *columns)
 {
   mp_pgcolumns *own = columns == NULL ? mp_pgcolumns_new(rows) : columns;
-  mp_pgchunk *whole = own == NULL ? NULL : chunk_new(own, 1, false);
+  mp_pgchunk *whole = own == NULL ? NULL : mp_pgchunk_new(own, 0);
   if (columns == NULL)
     mp_pgcolumns_drop(own);
   if (whole == NULL) {
     PQclear(rows);
     return NULL;
   }
-  whole->rows[0] = rows;
+  whole->whole = rows;
   whole->binary = PQbinaryTuples(rows) == 1;
+  whole->view.ops = &whole_ops;
   whole->view.row_n = (size_t)PQntuples(rows);
   whole->view.bytes = PQresultMemorySize(rows);
   return &whole->view;
 }
 
-mp_pgchunk *mp_pgchunk_new(mp_pgcolumns *columns, size_t room_n)
+/* NULL: out of memory. *cell_bytes is what the cells hold. */
+static char *pack(mp_pgchunk *chunk, const PGresult *row, size_t *cell_bytes)
 {
-  return chunk_new(columns, room_n, true);
+  int n = chunk->view.column_n;
+  size_t n_bytes = (size_t)n * sizeof(int);
+  if (!has_arena(&chunk->view))
+    return NULL;
+  for (int col = 0; col < n; col++)
+    n_bytes += (size_t)PQgetlength(row, 0, col) + 1;
+  int *lengths = mp_arena_alloc(chunk->arena, n_bytes);
+  if (lengths == NULL)
+    return NULL;
+  char *to = (char *)(lengths + n);
+  for (int col = 0; col < n; col++) {
+    int len = PQgetlength(row, 0, col);
+    if (len == 0 && PQgetisnull(row, 0, col)) {
+      lengths[col] = -1;
+      continue;
+    }
+    lengths[col] = len;
+    memcpy(to, PQgetvalue(row, 0, col), (size_t)len + 1);
+    to += len + 1;
+  }
+  chunk->view.bytes += sizeof *chunk->packed + n_bytes;
+  *cell_bytes = n_bytes + (size_t)n * (sizeof(mp_value) - sizeof(int) - 1);
+  return (char *)lengths;
 }
 
-bool mp_pgchunk_add(mp_pgchunk **chunk, PGresult *row)
+bool mp_pgchunk_add(mp_pgchunk **chunk, const PGresult *row, size_t *cell_bytes)
 {
   mp_pgchunk *to = *chunk;
   if (to->view.row_n == to->room_n) {
-    mp_pgchunk *grown = realloc(to, sizeof *to + 2 * to->room_n * sizeof(PGresult *));
-    if (grown == NULL) {
-      PQclear(row);
+    mp_pgchunk *grown = realloc(to, sizeof *to + 2 * to->room_n * sizeof *to->packed);
+    if (grown == NULL)
       return false;
-    }
     *chunk = to = grown;
     to->room_n *= 2;
   }
   to->binary = PQbinaryTuples(row) == 1;
-  to->rows[to->view.row_n++] = row;
-  to->view.bytes += PQresultMemorySize(row);
+  to->packed[to->view.row_n] = pack(to, row, cell_bytes);
+  if (to->packed[to->view.row_n] == NULL)
+    return false;
+  to->view.row_n++;
   return true;
 }
 

@@ -171,6 +171,19 @@ static void cell(const mp_result *view, size_t row, int col, mp_value *out)
   *out = result->blocks[block][at];
 }
 
+/* A row that goes on in the next block is put together. */
+static const mp_value *whole_row(const mp_result *view, size_t row, mp_value *room)
+{
+  const mp_sqlite_result *result = mp_container_of(view, mp_sqlite_result, view);
+  size_t at, n = (size_t)view->column_n;
+  int block = block_of(row * n, &at);
+  if (at + n <= block_size(block))
+    return &result->blocks[block][at];
+  for (int col = 0; col < view->column_n; col++)
+    cell(view, row, col, &room[col]);
+  return room;
+}
+
 static void free_result(mp_result *view)
 {
   mp_sqlite_result *result = mp_container_of(view, mp_sqlite_result, view);
@@ -181,7 +194,7 @@ static void free_result(mp_result *view)
   free(result);
 }
 
-static const mp_result_ops ops = {.cell = cell, .free = free_result};
+static const mp_result_ops ops = {.cell = cell, .row = whole_row, .free = free_result};
 
 mp_sqlite_result *mp_sqlite_result_new(mp_sqlite_columns *columns)
 {

@@ -67,7 +67,7 @@ static bool push_object(lmp_reading *r, size_t row, int first, int n, int meta, 
 {
   lua_State *L = r->L;
   lua_createtable(L, 0, n);
-  if (!lmp_reading_row(r, row, first, n))
+  if (!lmp_reading_fill(r, row, first, n))
     return false;
   lua_pushvalue(L, meta);
   lua_setmetatable(L, -2);
@@ -87,11 +87,10 @@ static bool push_values(lmp_reading *r, size_t row, const part *p)
   lua_State *L = r->L;
   lua_createtable(L, p->n, 0);
   for (int i = 0; i < p->n; i++) {
-    mp_value cell;
-    r->result->ops->cell(r->result, row, p->first + i, &cell);
-    if (cell.kind == MP_NULL)
+    const mp_value *cell = &r->cells[p->first + i];
+    if (cell->kind == MP_NULL)
       continue;
-    if (!lmp_reading_cell(r, &cell, row, p->first + i))
+    if (!lmp_reading_cell(r, cell, row, p->first + i))
       return false;
     lua_rawseti(L, -2, i + 1);
   }
@@ -103,17 +102,16 @@ static bool push_values(lmp_reading *r, size_t row, const part *p)
 static bool push_related(lmp_reading *r, size_t row, const part *p)
 {
   lua_State *L = r->L;
-  mp_value cell;
-  r->result->ops->cell(r->result, row, p->key, &cell);
-  if (cell.kind == MP_NULL) {
+  const mp_value *cell = &r->cells[p->key];
+  if (cell->kind == MP_NULL) {
     lua_pushboolean(L, 0);
     return true;
   }
   if (!p->shared)
     return push_object(r, row, p->first, p->n, p->meta, p->batch);
-  if (!lmp_reading_cell(r, &cell, row, p->key))
+  if (!lmp_reading_cell(r, cell, row, p->key))
     return false;
-  if (cell.kind == MP_FLOAT)
+  if (cell->kind == MP_FLOAT)
     (void)lua_tostring(L, -1); /* a NaN can be no key of a table */
   else if (lua_isuserdata(L, -1) && luaL_callmeta(L, -1, "__tostring"))
     lua_remove(L, -2);
@@ -180,6 +178,7 @@ int lmp_read_objects(lua_State *L)
   lua_createtable(L, (int)n, 0);
   objects = lua_gettop(L);
   for (size_t row = 0; row < n; row++) {
+    lmp_reading_go_to(&r, row);
     if (!push_object(&r, row, 0, width, meta, batch) || !fill_parts(&r, row, parts, part_n))
       return lmp_reading_fail(&r, r.trouble);
     lua_rawseti(L, objects, (int)row + 1);

@@ -40,7 +40,6 @@ int lmp_reading_begin(lmp_reading *r, lua_State *L, int arguments)
     r->own_cells = lua_newuserdata(L, (size_t)r->column_n * (sizeof *r->own_cells + 1));
     r->want = (uint8_t *)(r->own_cells + r->column_n);
   }
-  r->cells = r->own_cells;
   r->metas = lmp_push_metas(L);
   return -1;
 }

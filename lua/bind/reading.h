@@ -19,7 +19,7 @@ typedef struct lmp_reading {
   int column_n;
   int metas;             /* place of the metatables of values */
   int keys;              /* place before the first key */
-  const mp_value *cells; /* of the row that was read last: own_cells, or the result's */
+  const mp_value *cells; /* of the row that is read: own_cells, or the result's */
   mp_value *own_cells;
   uint8_t *want;
   mp_value cell_room[LMP_FEW];
@@ -64,6 +64,15 @@ static inline bool lmp_reading_cell(lmp_reading *r, const mp_value *cell, size_t
     case MP_TEXT:
       lua_pushlstring(r->L, cell->s, cell->len);
       return true;
+    case MP_BOOL:
+      lua_pushboolean(r->L, cell->i != 0);
+      return true;
+    case MP_DECIMAL:
+    case MP_DATE:
+    case MP_DATETIME:
+    case MP_WALLTIME:
+      lmp_new_value(r->L, r->metas, cell);
+      return true;
     default:
       break;
     }
@@ -71,17 +80,18 @@ static inline bool lmp_reading_cell(lmp_reading *r, const mp_value *cell, size_t
   return lmp_reading_other_cell(r, cell, row, col);
 }
 
-/* Fill the table on the top with n cells of a row, by key. NULL is absent. */
-static inline bool lmp_reading_row(lmp_reading *r, size_t row, int first, int n)
+/* From here on cells are those of that row. */
+static inline void lmp_reading_go_to(lmp_reading *r, size_t row)
+{
+  r->cells = mp_result_row(r->result, row, r->own_cells);
+}
+
+/* Fill the table on the top with n cells of the row, by key. NULL is absent. */
+static inline bool lmp_reading_fill(lmp_reading *r, size_t row, int first, int n)
 {
   lua_State *L = r->L;
-  const mp_result *result = r->result;
-  if (result->ops->row != NULL)
-    r->cells = result->ops->row(result, row);
   for (int col = first; col < first + n; col++) {
     const mp_value *cell = &r->cells[col];
-    if (result->ops->row == NULL)
-      result->ops->cell(result, row, col, &r->own_cells[col]);
     if (cell->kind == MP_NULL)
       continue;
     lua_pushvalue(L, r->keys + 1 + col);

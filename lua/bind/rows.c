@@ -19,8 +19,9 @@ static int read_rows(lua_State *L)
   n = lmp_row_count(&r);
   lua_createtable(L, (int)n, 0);
   for (size_t row = 0; row < n; row++) {
+    lmp_reading_go_to(&r, row);
     lua_createtable(L, 0, r.column_n);
-    if (!lmp_reading_row(&r, row, 0, r.column_n))
+    if (!lmp_reading_fill(&r, row, 0, r.column_n))
       return lmp_reading_fail(&r, r.trouble);
     lua_rawseti(L, -2, (int)row + 1);
   }
@@ -45,13 +46,12 @@ static int read_arrays(lua_State *L)
   lua_createtable(L, (int)n, 0);
   rows = lua_gettop(L);
   for (size_t row = 0; row < n; row++) {
+    lmp_reading_go_to(&r, row);
     lua_createtable(L, r.column_n, 0);
     for (int col = 0; col < r.column_n; col++) {
-      mp_value cell;
-      r.result->ops->cell(r.result, row, col, &cell);
-      if (cell.kind == MP_NULL)
+      if (r.cells[col].kind == MP_NULL)
         continue;
-      if (!lmp_reading_cell(&r, &cell, row, col))
+      if (!lmp_reading_cell(&r, &r.cells[col], row, col))
         return lmp_reading_fail(&r, r.trouble);
       lua_rawseti(L, -2, col + 1);
     }
