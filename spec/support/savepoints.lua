@@ -33,20 +33,28 @@ function savepoints.known(conn, name)
   return ok
 end
 
---- Run fn, which leaves the transaction that it is in as it was. Gives a savepoint that is open after it, as text; nil: none.
----@param tx moonpool.transaction the outermost, with nothing open inside; it goes on
+--- Run fn inside a transaction, which goes on. Gives a savepoint that is open after it although the program has none, as text;
+--- nil: there is none, or the program has left one open.
+---@param tx moonpool.transaction the outermost
 ---@param fn fun()
 ---@return string?
 function savepoints.left(tx, fn)
   local database, before = tx.frame.database, begun
   fn()
+  if transaction.innermost(database) ~= tx.frame then
+    return nil
+  end
   local names = { "moonpool_stream" } -- PostgreSQL's, around a stream
   for n = 1, begun - before do
     names[#names + 1] = "mp_" .. n -- in the order in which they were made
   end
   for _, name in ipairs(names) do
-    local ok, err = pcall(database.atomic, database, function() return release(database, nil, name) end)
-    if ok then
+    local known = false
+    local _, err = pcall(database.atomic, database, function()
+      release(database, nil, name)
+      known = true -- and the block's own savepoint, which came later, is gone with it
+    end)
+    if known then
       return "savepoint " .. name .. " is open on the server"
     elseif err.kind ~= "savepoint" then
       error(err, 0)
