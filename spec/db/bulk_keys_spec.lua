@@ -124,7 +124,9 @@ databases.each("the keys of bulk_create", function(open, database)
     for i = 1, 50 do
       rows[i] = { n = i }
     end
-    for place, one in ipairs(Token:bulk_create(rows)) do
+    local made_of_rows = Token:bulk_create(rows)
+    assert.equal(50, #made_of_rows)
+    for place, one in ipairs(made_of_rows) do
       assert.equal(place, Token:get(one.id).n)
     end
   end)

@@ -159,7 +159,9 @@ databases.each("bulk_create", function(open, database)
       local rows = some(100, function(i)
         return { name = "n" .. i, mood = i % 2 == 0 and "low" or "high", age = i, at = "2026-11-21T10:00:00Z", size = i }
       end)
-      for place, one in ipairs(Other:bulk_create(rows)) do
+      local others = Other:bulk_create(rows)
+      assert.same({ 100, 1, 100 }, { #others, others[1].id, others[100].id })
+      for place, one in ipairs(others) do
         assert.equal(place, one.id)
       end
       assert.equal(100, Other:bulk_create(rows, { returning = false }))

@@ -40,7 +40,9 @@ databases.each("copy_in", function(open, database)
       rows[i] = { i, text }
     end
     assert.equal(#texts, db:copy_in("item", { "id", "name" }, rows))
-    for i, row in ipairs(db:fetch_all "select id, name from item order by id") do
+    local found = db:fetch_all "select id, name from item order by id"
+    assert.equal(#texts, #found)
+    for i, row in ipairs(found) do
       assert.same({ id = i, name = texts[i] }, row)
     end
   end)

@@ -44,9 +44,12 @@ databases.each("a lazy column", function(open)
       assert.same({ "body a", "body b", "none" }, bodies)
     end))
     assert.equal(3, pages[3].extra[1])
+    local n = 0
     for page in Page:iter{ chunk = 2 } do
+      n = n + 1
       assert.equal(page.title == "c" and "" or "body " .. page.title, page.body or "")
     end
+    assert.equal(3, n)
   end)
 
   it("is written like any other, and only if it changed", function()

@@ -292,7 +292,9 @@ databases.each("an object", function(open, database)
       end
       return list
     end
-    for place, one in ipairs(Author:bulk_create(rows(1))) do
+    local authors = Author:bulk_create(rows(1))
+    assert.equal(10, #authors)
+    for place, one in ipairs(authors) do
       assert.equal("n" .. place, one.name)
       assert.equal("n" .. place, Author:get(one.id).name)
     end

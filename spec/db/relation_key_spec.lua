@@ -205,10 +205,12 @@ databases.each("a key of several columns", function(open)
     assert.equal("apple", line.item.name)
     line = Line:defer("item"):get(1)
     assert.equal("apple", line.item.name)
-    for _, one in ipairs(Line:order_by("id"):prefetch("item__labels", "item__shop"):all()) do
+    local lines, items = Line:order_by("id"):prefetch("item__labels", "item__shop"):all(), Item:prefetch("lines"):all()
+    assert.same({ Line:count(), Item:count() }, { #lines, #items })
+    for _, one in ipairs(lines) do
       assert.equal(one.id == 4, one.item == nil)
     end
-    for _, one in ipairs(Item:prefetch("lines"):all()) do assert.equal(1, one.lines:count()) end
+    for _, one in ipairs(items) do assert.equal(1, one.lines:count()) end
   end)
 
   it("is a key itself, of a one_to_one too", function()

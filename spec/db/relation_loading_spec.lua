@@ -284,9 +284,12 @@ databases.each("loading relations", function(open, database)
       end)
       assert.equal(5, n)
       mp.atomic({ database = db }, function()
+        local met = 0
         for author in Author:order_by("id"):prefetch("books"):iter{ chunk = 1 } do
+          met = met + 1
           assert.equal(author.id == 3 and 0 or 3, author.books:count())
         end
+        assert.equal(3, met)
       end)
     end)
 

@@ -86,9 +86,12 @@ databases.each("session", function(open, database)
       assert.equal(one, Book:first().author)
       assert.equal(one, s:scalars(Author:filter{ age = 0 })[1])
       assert.equal(one, Author:raw("select * from author")[1])
+      local met = 0
       for each in Author:iter() do
+        met = met + 1
         assert.equal(one, each)
       end
+      assert.equal(1, met)
       assert.equal(one, one:refresh())
       local made = Author{ name = "bob" }
       assert.equal(made, Author:filter{ name = "bob" }:one())
