@@ -62,7 +62,7 @@ end
 -- Known to be fast from here on; a statement that happened to take long counts for less with each of these.
 local function learn(...)
   for _, ask in ipairs{ ... } do
-    for i = 1, 40 do
+    for i = 1, 15 do
       ask(i % 6 + 1)
     end
   end

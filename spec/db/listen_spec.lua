@@ -5,6 +5,15 @@ local databases = require "spec.support.databases"
 local servers = require "spec.support.servers"
 local raises = databases.raises
 
+local function await(fn) -- until fn gives something; no claim depends on how long that takes
+  repeat
+    local found = fn()
+    if not found then
+      mp.sleep(0.005)
+    end
+  until found
+end
+
 databases.each("db:notify and db:listen", function(open, database)
   local db, url
   local others = {}
@@ -56,15 +65,6 @@ databases.each("db:notify and db:listen", function(open, database)
       assert.truthy(err.message:find("without pooler", 1, true), err.message)
     end)
     return
-  end
-
-  local function await(fn) -- until fn gives something; no claim depends on how long that takes
-    repeat
-      local found = fn()
-      if not found then
-        mp.sleep(0.005)
-      end
-    until found
   end
 
   -- Ends the session that listens, as a crash of the server would.
@@ -324,35 +324,30 @@ databases.each("db:notify and db:listen", function(open, database)
   end)
 
   it("hold the server back while the loop's body is busy, and lose nothing", function()
+    local n = os.getenv "MOONPOOL_UNDER" and 5000 or 20000
     local notes = db:listen "jobs"
-    db:execute "select count(pg_notify('jobs', i::text)) from generate_series(1, 20000) as i"
-    for i = 1, 20000 do
+    db:execute("select count(pg_notify('jobs', i::text)) from generate_series(1, ?) as i", n)
+    for i = 1, n do
       assert.equal(tostring(i), notes().payload)
     end
     notes:close()
   end)
 end)
 
-if servers.set then
+if databases.postgres and servers.set then
   describe("db:listen on a server that restarts", function()
-    local own = "listen-" .. tostring(os.time())
-    local function command(words)
-      local pipe = assert(io.popen(("scripts/databases --set %s %s 2>&1"):format(own, words)))
-      local text = pipe:read "a"
-      assert(pipe:close(), text)
-      return text
-    end
+    local db, close
 
-    lazy_setup(function()
-      command "up postgres"
+    before_each(function()
+      db, close = databases.postgres.open()
     end)
-    lazy_teardown(function()
-      command "down"
+
+    after_each(function()
+      servers.mend()
+      close()
     end)
 
     it("comes back by itself, reports the gap, and hears what is sent then", function()
-      local url = command("env"):match "MOONPOOL_TEST_POSTGRES='([^']+)'"
-      local db = mp.open(url)
       local seen, attempts = {}, 0
       local task = mp.spawn(function()
         for note in db:listen "jobs" do
@@ -362,35 +357,30 @@ if servers.set then
           end
         end
       end)
-      repeat mp.sleep(0.01) until db:pool_stats().busy == 1
+      await(function() return db:pool_stats().busy == 1 end)
       repeat
         mp.sleep(0.01)
         db:notify("jobs", "before")
       until #seen > 0
-      command "stop postgres"
+      servers.stop "postgres"
       repeat -- nobody is there: the listener waits
         mp.sleep(0.05)
         attempts = attempts + 1
       until attempts == 10
       assert.equal("waiting", task.status)
       assert.equal("before", seen[#seen])
-      command "start postgres"
-      repeat mp.sleep(0.02) until seen[#seen] == "gap"
+      servers.start "postgres"
+      await(function() return seen[#seen] == "gap" end)
       local n = #seen
       db:notify("jobs", "stop")
       task:wait()
       assert.equal("stop", seen[n + 1])
-      db:close()
     end)
 
     it("raises why it cannot come back when its timeout is over", function()
-      local url = command("env"):match "MOONPOOL_TEST_POSTGRES='([^']+)'"
-      local db = mp.open(url)
       local notes = db:listen("jobs", { timeout = 0.4 })
-      command "stop postgres"
+      servers.stop "postgres"
       raises("connection", notes)
-      command "start postgres"
-      db:close()
     end)
   end)
 end

@@ -42,7 +42,9 @@ databases.each("a database", function(open, database)
 
   it("gives the whole answer or timeout, never half of one", function()
     local db = open{ command_timeout = 0.001 }
-    for i = 1, 120 do
+    -- behind a pooler each that is stopped costs its connection, and under a sanitizer that takes long
+    local step = (database.pooler or os.getenv "MOONPOOL_UNDER") and 6 or 1
+    for i = 1, 120, step do
       local n = i * 40
       local ok, answer = pcall(db.fetch_val, db, COUNT_TO:format(n, "count(x)"))
       assert.equal(ok and n or "timeout", ok and answer or answer.kind)
