@@ -370,6 +370,12 @@ databases.each("a transaction", function(open, database)
     assert.truthy(err.traceback:find("^%s*%S*contract_atomic_spec.lua:" .. at .. ":"), err.traceback)
     assert.equal("unique", err.cause.kind)
     assert.truthy(err.cause.traceback:find("contract_atomic_spec.lua:" .. at + 2, 1, true), err.cause.traceback)
+    err = raises("in_failed_transaction", db.atomic, db, function()
+      User:create{ name = "ada" }
+      pcall(User.create, User, { name = "ada" })
+      db:atomic(function() error "it ran" end)
+    end)
+    assert.equal("unique", err.cause.kind)
     if database.pooler then
       return -- its connection is lost with a statement that is stopped
     end

@@ -2,6 +2,7 @@
 -- objects that it wrote.
 
 local mp = require "moonpool"
+local core = require "moonpool.core"
 local databases = require "spec.support.databases"
 local raises = databases.raises
 local f = mp.field
@@ -185,6 +186,21 @@ databases.each("the end of a transaction", function(open, database)
       assert.same({ false, "hook" }, { ok, raised })
     end)
 
+    it("keeps those of savepoints by hand with the savepoint", function()
+      local log, tx = {}, db:begin()
+      local function note(sp, what)
+        sp:on_commit(function() log[#log + 1] = what end)
+        sp:on_rollback(function() log[#log + 1] = "no " .. what .. " " .. names() end)
+        User:create{ name = what }
+        return sp
+      end
+      note(tx, "whole")
+      note(tx:savepoint(), "first"):rollback()
+      note(tx:savepoint(), "second"):release()
+      tx:commit()
+      assert.same({ "no first whole", "whole", "second" }, log)
+    end)
+
     it("finds its own one by mp.on_commit: the innermost, over all databases, of this task", function()
       local other, log = open(), {}
       local function note(what)
@@ -224,6 +240,16 @@ databases.each("the end of a transaction", function(open, database)
     User:create{ name = "ada" }
     assert.same({ 1, "unique" }, { runs(alone, { retry = 3 }, function() User:create{ name = "ada" } end) })
     assert.same({ 2, true }, { runs(alone, { retry = 3 }, function(n) if n < 2 then fails() end end) })
+    local given = {}
+    local wrapped = mp.atomic.wrap({ database = db, retry = 2 }, function(...)
+      given[#given + 1] = table.pack(...)
+      if #given < 3 then
+        fails()
+      end
+      return ...
+    end)
+    assert.same({ n = 3, nil, "b", nil }, table.pack(wrapped(nil, "b", nil)))
+    assert.same({ given[1], given[1], given[1] }, given)
     local n, kind = runs(function(fn) mp.timeout(0.05, fn) end, { retry = 1000 }, fails)
     assert.equal("timeout", kind)
     assert.truthy(n >= 1 and n < 20, n)
@@ -338,6 +364,32 @@ databases.each("the end of a transaction", function(open, database)
     assert.equal(1, user.age)
     assert.truthy(err.traceback:find("contract_ending_spec.lua", 1, true), err.traceback)
     assert.equal(1, User:get(user.id).age)
+    databases.quiet(db)
+  end)
+end)
+
+describe("a transaction whose COMMIT got no answer", function()
+  it("runs hooks of neither kind, and not again, and what comes after it is not part of it", function()
+    local name, log, runs = "contract_ending_spec", {}, 0
+    core.fake(name, "commit *1 -> lost\ninsert -> affected 1")
+    local db = mp.open{ dialect = "fake", database = name }
+    finally(function()
+      db:close()
+      core.fake(name, nil)
+    end)
+    local function fn(tx)
+      runs = runs + 1
+      tx:on_commit(function() log[#log + 1] = "committed" end)
+      tx:on_rollback(function() log[#log + 1] = "undone" end)
+      return db:execute "insert"
+    end
+    local err = raises("commit_unknown", db.atomic, db, { retry = 3, durable = true }, fn)
+    assert.is_false(err.retryable)
+    assert.equal("unknown", err:resolve())
+    assert.same({}, log)
+    assert.equal(1, runs)
+    assert.equal(1, db:atomic({ durable = true }, fn))
+    assert.same({ "committed" }, log)
     databases.quiet(db)
   end)
 end)
