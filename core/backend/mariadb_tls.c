@@ -36,6 +36,12 @@ static bool is_readable(const char *option, const char *path, mp_arena *arena, m
   return false;
 }
 
+/* An option that did not arrive would leave the line less safe than the program asked for. */
+static mp_status refused(mp_arena *arena, mp_error *err)
+{
+  return mp_error_set(err, arena, MP_E_TLS, "the client library refused an option of TLS");
+}
+
 mp_status mp_mytls_apply(MYSQL *conn, const mp_config *config, bool socket, bool *wanted,
                          mp_arena *arena, mp_error *err)
 {
@@ -47,20 +53,22 @@ mp_status mp_mytls_apply(MYSQL *conn, const mp_config *config, bool socket, bool
   encrypts = !socket && strcmp(tls.mode, "disable") != 0;
   verifies = strcmp(tls.mode, "verify-full") == 0;
   *wanted = encrypts && strcmp(tls.mode, "prefer") != 0;
-  mysql_options(conn, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verifies);
-  mysql_options(conn, MYSQL_OPT_SSL_ENFORCE, &encrypts);
-  if (!*wanted && !socket)
-    mysql_options(conn, MARIADB_OPT_RESTRICTED_AUTH, HASHING_PLUGINS);
+  if (mysql_options(conn, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verifies) != 0 ||
+      mysql_options(conn, MYSQL_OPT_SSL_ENFORCE, &encrypts) != 0)
+    return refused(arena, err);
+  if (!*wanted && !socket && mysql_options(conn, MARIADB_OPT_RESTRICTED_AUTH, HASHING_PLUGINS) != 0)
+    return refused(arena, err);
   if (!encrypts)
     return MP_OK;
   if (!is_readable("tls.ca", file(tls.ca), arena, err) ||
       !is_readable("tls.cert", file(tls.cert), arena, err) ||
       !is_readable("tls.key", file(tls.key), arena, err))
     return err->kind;
-  if (*wanted)
-    mysql_options(conn, MARIADB_OPT_SSL_FP, "");
-  mysql_options(conn, MYSQL_OPT_TLS_VERSION, "TLSv1.2,TLSv1.3");
-  mysql_ssl_set(conn, file(tls.key), file(tls.cert), file(tls.ca), NULL, NULL);
+  if (*wanted && mysql_options(conn, MARIADB_OPT_SSL_FP, "") != 0)
+    return refused(arena, err);
+  if (mysql_options(conn, MYSQL_OPT_TLS_VERSION, "TLSv1.2,TLSv1.3") != 0 ||
+      mysql_ssl_set(conn, file(tls.key), file(tls.cert), file(tls.ca), NULL, NULL) != 0)
+    return refused(arena, err);
   return MP_OK;
 }
 
