@@ -10,6 +10,7 @@ local programs = require "spec.support.model.programs"
 local real = require "spec.support.model.real"
 local rival_of = require "spec.support.model.rival"
 local block = require "moonpool.atomic.block"
+local servers = require "spec.support.servers"
 local transaction = require "moonpool.database.transaction"
 local unit = require "moonpool.session.unit"
 local f = mp.field
@@ -22,10 +23,10 @@ local function size(database)
 end
 
 -- What is different about a database; see spec/support/model/world.lua.
-local function abilities(database)
+local function abilities(database, rival)
   local deadlock = { postgres = "statement", mariadb = "transaction" }
   return {
-    ddl = database.dialect == "mariadb" and "commits" or "undone", deadlock = deadlock[database.dialect],
+    ddl = database.dialect == "mariadb" and "commits" or "undone", deadlock = rival and deadlock[database.dialect],
     apart = not database.single,
   }
 end
@@ -80,7 +81,8 @@ local function settle(open, database)
   local db, url = open()
   local Item = mp.entity("Item", { name = f.string{ max = 20, unique = true }, age = f.integer{ default = 0 } }, { database = db })
   Item:create_table()
-  return { db = db, Item = Item, can = abilities(database), rival = rival_of.new(database, db, url) }
+  local rival = rival_of.new(database, db, url)
+  return { db = db, Item = Item, can = abilities(database, rival), rival = rival }
 end
 
 local function leave(place)
@@ -172,7 +174,7 @@ databases.each("a program by chance", function(open, database)
         end
       end))
     end)
-  elseif not database.pooler then
+  elseif servers.set and not database.pooler then
     it("is found out when a block that met a deadlock is not run again", function()
       must_differ(instead(block, "with_retry", function(with_retry)
         return function(_, ...) return with_retry(0, ...) end
