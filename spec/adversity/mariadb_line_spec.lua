@@ -39,6 +39,7 @@ for how, url in pairs(urls) do
       options = options or {}
       options.pool = options.pool or { max = CONNECTIONS, timeout = 100 }
       options.retry = options.retry or { attempts = 1 }
+      options.connect_timeout = 60
       db = mp.open(way.url, options)
     end
 

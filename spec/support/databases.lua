@@ -41,12 +41,13 @@ function sqlite_memory.open(options)
   end
 end
 
+-- The options of a handle on a server, and more of them. Connecting may take long beside other work.
 local function with(options, more)
-  local all = {}
+  local all = { connect_timeout = 60 }
   for name, value in pairs(options or {}) do
     all[name] = value
   end
-  for name, value in pairs(more) do
+  for name, value in pairs(more or {}) do
     all[name] = value
   end
   return all
@@ -56,7 +57,7 @@ local postgres = { name = "PostgreSQL", dialect = "postgres", server = true }
 
 function postgres.open(options)
   local database = servers.database()
-  local db = mp.open(database.url, options)
+  local db = mp.open(database.url, with(options))
   return db, function()
     db:close()
     database:give_back()
@@ -78,7 +79,7 @@ local mariadb = { name = "MariaDB", dialect = "mariadb", server = true }
 
 function mariadb.open(options)
   local database = servers.database "mariadb"
-  local db = mp.open(database.url, options)
+  local db = mp.open(database.url, with(options))
   return db, function()
     db:close()
     database:give_back()
