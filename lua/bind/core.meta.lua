@@ -245,6 +245,14 @@ function core.quantize(decimal, scale, exact) end
 function core.decimal_fits(v, scale, limit) end
 --- Characters of a UTF-8 text; nil and the offset (1-based) of the first bad byte or NUL when it is none.
 function core.text_length(s) end
+--- Take the values of rows[from] and those behind it into `values`, behind the first `at`, until a row is not plain: a table without a
+--- metatable that has the fields of the rules and no others, each with a value that its rule takes. What the row that is not plain
+--- leaves behind the others counts for nothing.
+---@param rules {[1]: string, [2]: "whole"|"float"|"text"|"decimal"|"kind"|"boolean", [3]: boolean, [4]: number?, [5]: number?}[]
+--- the field, what it takes, whether it may be nil, and from what to what: whole, float, characters of a text; the digits of a
+--- decimal behind the point, and what it is below without the point; the number of a kind
+---@return integer taken
+function core.plain_rows(rules, rows, from, values, at) end
 
 -- ---- the fake database, for specs ----
 --- Register a script (a text, see core/backend/fake.h; nil: forget it). core.pool{ backend = "fake", database = name } reaches

@@ -290,6 +290,7 @@ static void make_metas(lua_State *L)
   lmp_open_json(L, metas);
   lmp_open_show(L, metas);
   lmp_open_original(L, metas);
+  lmp_open_plain(L);
 
   lua_rawgeti(L, metas, LMP_META_NULL);
   lua_setfield(L, -2, "null");

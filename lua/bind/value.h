@@ -153,5 +153,6 @@ void lmp_open_uuid(lua_State *L, int metas);
 void lmp_open_json(lua_State *L, int metas);
 void lmp_open_show(lua_State *L, int metas);
 void lmp_open_original(lua_State *L, int metas);
+void lmp_open_plain(lua_State *L);
 
 #endif

@@ -2,11 +2,16 @@
 -- parameters, one row behind the other.
 
 local building = require "moonpool.entity.building"
+local core = require "moonpool.core"
 local errors = require "moonpool.errors"
 local object = require "moonpool.entity.object"
 local validation = require "moonpool.entity.validation"
 
 local grouping = {}
+
+local plain_rows = core.plain_rows
+
+local IDLE = 4 -- where so many rows in a row are no plain ones, the others are not asked
 
 ---@class moonpool.group
 ---@field omitted integer     which fields are left to the database
@@ -15,6 +20,8 @@ local grouping = {}
 ---@field objects table[]     of the rows, where they are wanted
 ---@field params any[]
 ---@field places integer[]?   of the rows among all that the program gave, where there are several groups
+---@field rules table|false?  by which its plain rows are known
+---@field idle integer?       how often in a row there was no plain one
 ---@field at integer?         the row that is being written, where each is a statement
 
 -- One row as an object, or as nothing but its values where no object is wanted. They go behind the n that are there.
@@ -63,16 +70,56 @@ local function note_places(groups)
   end
 end
 
+-- The rules by which rows of a group are plain ones (core.plain_rows), or nil where its rows need more than a look.
+local function rules_of(class, omitted)
+  local rules = {}
+  if validation.needs_object(class) then
+    return nil
+  end
+  for _, column in ipairs(class.columns) do
+    local bit, field = column.bit, column.field
+    if not (bit and omitted % (bit * 2) >= bit) then
+      local rule = column.accepts and field.rule
+      if not rule then
+        return nil
+      end
+      rules[#rules + 1] = { column.attribute, rule[1], field.null and field.default == nil and bit == nil, rule[2], rule[3] }
+    end
+  end
+  return rules[1] and rules
+end
+
 -- Fill groups and objects; at[1] is the row that is being read.
 local function read_rows(class, rows, wanted, groups, objects, at)
   local into = { n = 0, width = 0, params = {} } -- most rows belong where the one before did
-  for place = 1, #rows do
+  local place, count = 0, #rows
+  while place < count do
+    if into.rules then
+      local taken = plain_rows(into.rules, rows, place + 1, into.params, into.n * into.width)
+      into.idle = taken == 0 and into.idle + 1 or 0
+      if into.idle == IDLE then
+        into.rules = false
+      end
+      if into.places then
+        for more = 1, taken do
+          into.places[into.n + more] = place + more
+        end
+      end
+      into.n, place = into.n + taken, place + taken
+      if place >= count then
+        return
+      end
+    end
+    place = place + 1
     at[1] = place
     local before = into.n * into.width
     local one, last, omitted = read_row(class, rows[place], wanted, into.params, before)
     if omitted ~= into.omitted then
       local params, width = into.params, last - before
       into = group_for(groups, omitted, width)
+      if into.rules == nil and not wanted then
+        into.rules, into.idle = rules_of(class, omitted) or false, 0
+      end
       note_places(groups)
       for column = 1, width do
         into.params[into.n * width + column], params[before + column] = params[before + column], nil

@@ -85,8 +85,9 @@ function validation.values(self, class, params, n)
   return params, n, omitted
 end
 
--- Does something of the program's own have to see the object before it is written?
-local function needs_object(class)
+--- Does something of the program's own have to see the object before it is written?
+---@return boolean
+function validation.needs_object(class)
   return class.has_validate or hooks.find(class, "before_insert") ~= nil
 end
 
@@ -95,7 +96,7 @@ end
 ---@return any[]|nil params nil: take the long way
 --- Raises validation.
 function validation.read(class, values, self, params, n)
-  if type(values) ~= "table" or needs_object(class) then
+  if type(values) ~= "table" or validation.needs_object(class) then
     return nil
   end
   local plain, by_name = class.plain, class.model.by_name

@@ -9,7 +9,8 @@
 --   take(field, value)   the value as its kind, or nil and why not
 --   check(field, value)  why a value that was taken may not be stored, or nil (optional)
 --   accepts(field)       fn(value): true for the plain values that take and check leave as they are; not
---                        NULL. False says nothing yet. (optional: most values need no more than this)
+--                        NULL. False says nothing yet. And the same as a rule of core.plain_rows, without the name: { what, low,
+--                        high }, or nil. (optional: most values need no more than this)
 
 local core = require "moonpool.core"
 local errors = require "moonpool.errors"
@@ -122,7 +123,7 @@ function base.bind(declaration, model, name, position)
     if why then bad_option(field, "its default " .. why) end
   end
   if definition.accepts and not field.choices and not field.validate and not field.computed then
-    field.accepts = definition.accepts(field)
+    field.accepts, field.rule = definition.accepts(field)
   end
   return field
 end
@@ -262,7 +263,7 @@ function base.accepts_kind(field)
   local kind, ranged = field.kind_name, field.min ~= nil or field.max ~= nil
   return function(value)
     return kind_of(value) == kind and (not ranged or base.check_range(field, value) == nil)
-  end
+  end, not ranged and { "kind", core.kind[kind] } or nil
 end
 
 --- Refuse a min that is above the max: no value could be stored.

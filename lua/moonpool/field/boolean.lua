@@ -14,6 +14,6 @@ return {
     return take(field, value)
   end,
   accepts = function()
-    return function(value) return type(value) == "boolean" end
+    return function(value) return type(value) == "boolean" end, { "boolean" }
   end,
 }

@@ -38,7 +38,7 @@ function characters.accepts(field)
     if type(value) ~= "string" then return false end
     local length = text_length(value)
     return length and length >= low and length <= high
-  end
+  end, { "text", low, high }
 end
 
 local DIALECTS = { sqlite = true, postgres = true, mariadb = true }

@@ -52,6 +52,6 @@ return {
     local ranged = field.min ~= nil or field.max ~= nil
     return function(value)
       return decimal_fits(value, scale, limit) and (not ranged or base.check_range(field, value) == nil)
-    end
+    end, not ranged and { "decimal", scale, limit } or nil
   end,
 }

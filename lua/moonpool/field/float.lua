@@ -31,6 +31,6 @@ return {
     local least, most = field.min or -math.huge, field.max or math.huge
     return function(value)
       return is_float(value) and value > -math.huge and value < math.huge and value >= least and value <= most
-    end
+    end, { "float", least, most }
   end,
 }

@@ -18,6 +18,11 @@ else
   function is_whole(v) return type(v) == "number" and v % 1 == 0 and v > -EXACT and v < EXACT end
 end
 
+-- Can it be compared with as a float?
+local function is_limit(v)
+  return v == nil or type(v) == "number" and v >= -EXACT and v <= EXACT
+end
+
 -- A counter that begins at 1 and is kept by what writes objects.
 local function prepare_version(field)
   if field.version ~= true then base.bad_option(field, "version is true or is left out") end
@@ -65,10 +70,11 @@ function whole.type(name, bits)
     check = base.check_range,
     accepts = function(field)
       local least, most = field.min or low, field.max or high
-      if least == nil and most == nil then return is_whole end
+      local rule = is_limit(least) and is_limit(most) and { "whole", least, most } or nil
+      if least == nil and most == nil then return is_whole, rule end
       return function(value)
         return is_whole(value) and (least == nil or value >= least) and (most == nil or value <= most)
-      end
+      end, rule
     end,
   }
 end

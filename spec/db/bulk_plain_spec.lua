@@ -1,0 +1,114 @@
+-- bulk_create without objects: rows that need no more than a look are read all at once, and mean what each would mean alone.
+
+local mp = require "moonpool"
+local core = require "moonpool.core"
+local databases = require "spec.support.databases"
+local raises = databases.raises
+local f = mp.field
+
+databases.each("bulk_create of plain rows", function(open)
+  local db, Thing
+  before_each(function()
+    db = open()
+    Thing = mp.entity("Thing", {
+      name = f.string{ min = 2, max = 4 }, n = f.smallint{ min = -5 }, big = f.bigint{ null = true }, price = f.decimal{ precision = 5, scale = 2 },
+      ratio = f.float{ null = true, max = 10 }, flag = f.boolean{ default = false }, at = f.datetime{ null = true }, day = f.date{ null = true },
+    }, { database = db })
+    db:create_all()
+  end)
+
+  -- The row number i with something else in it.
+  local function row(i, changes)
+    local made = { name = "n" .. i % 100, n = i % 30000, big = i * 2 ^ 20 // 1, price = mp.decimal "1.50", ratio = 0.25, flag = i % 2 == 0,
+      at = mp.datetime "2026-01-02T03:04:05Z", day = mp.date "2026-01-02" }
+    for name, value in pairs(changes or {}) do
+      made[name] = value
+    end
+    return made
+  end
+
+  local function rows(n, changes)
+    local list = {}
+    for i = 1, n do
+      list[i] = row(i + 9, changes and changes[i])
+    end
+    return list
+  end
+
+  it("writes each as it would be written alone", function()
+    local changes = { [2] = { name = "ÄÖ€😀" }, [3] = { big = mp.null }, [4] = { n = 3.0 }, [5] = { price = "2.50" }, [6] = { price = 3 },
+      [7] = { ratio = 2 }, [8] = { at = "2026-01-02 03:04:05" }, [9] = { id = 700 }, [10] = { price = mp.decimal "0.5" }, [12] = { flag = "true" },
+      [13] = { n = -5, name = "ab" }, [14] = { n = 32767, ratio = 10.0 } }
+    local list = rows(20, changes)
+    list[15].big, list[15].ratio, list[15].at, list[15].day = nil, nil, nil, nil
+    list[16].flag = nil -- has a default
+    list[17] = setmetatable({}, { __index = list[17] })
+    for name, value in pairs(row(26)) do
+      list[17][name] = value
+    end
+    local alone = {}
+    for i = 1, 20 do
+      alone[i] = {}
+      for name, value in pairs(list[i]) do
+        alone[i][name] = value
+      end
+    end
+    assert.equal(20, Thing:bulk_create(list, { returning = false }))
+    local fields = { "name", "n", "big", "price", "ratio", "flag", "at", "day" }
+    local at_once = {}
+    for _, one in ipairs(Thing:order_by("name"):all()) do
+      at_once[one.name] = one
+    end
+    Thing:all_rows():delete()
+    for _, values in ipairs(alone) do
+      local one = Thing:create(values)
+      one:refresh()
+      for _, name in ipairs(fields) do
+        assert.equal(tostring(one[name]), tostring(at_once[one.name][name]), one.name .. "." .. name)
+      end
+    end
+  end)
+
+  it("refuses what is refused alone, and names its row", function()
+    for place, bad in ipairs { { name = "a" }, { name = "abcde" }, { name = "\xff\xfe" }, { name = 12 }, { n = -6 }, { n = 32768 }, { n = 0.5 },
+      { n = mp.null }, { price = mp.decimal "1000.00" }, { price = mp.decimal "1.234" }, { ratio = 1 / 0 }, { ratio = 0 / 0 }, { ratio = 10.5 },
+      { flag = 1 }, { at = "never" }, { day = true } } do
+      local err = raises("validation", Thing.bulk_create, Thing, rows(30, { [20] = bad }), { returning = false })
+      assert.equal(20, err.row, "case " .. place)
+      assert.truthy(err.message:find("row 20", 1, true), err.message)
+      local alone = raises("validation", Thing.create, Thing, row(1, bad))
+      assert.same(alone.errors, err.errors)
+    end
+    raises("unknown_field", Thing.bulk_create, Thing, rows(30, { [20] = { nmae = "x" } }), { returning = false })
+    assert.equal(0, Thing:count())
+  end)
+
+  it("tells rows that leave other columns to the database apart", function()
+    local list = rows(40)
+    for place = 3, 40, 5 do
+      list[place].id = 1000 + place
+    end
+    assert.equal(40, Thing:bulk_create(list, { returning = false }))
+    assert.equal(40, Thing:count())
+    assert.equal(8, Thing:filter{ id__gte = 1000 }:count())
+    for place = 3, 40, 5 do
+      assert.equal(list[place].n, Thing:get(1000 + place).n)
+    end
+  end)
+end)
+
+describe("core.plain_rows", function()
+  it("stops in front of the first row that is not plain", function()
+    local rules = { { "a", "whole", false, -3, 3 }, { "b", "text", true, 0, 2 } }
+    local values = {}
+    assert.equal(2, core.plain_rows(rules, { { a = 1, b = "x" }, { a = -3 }, { a = 4 } }, 1, values, 0))
+    assert.same({ 1, "x", -3 }, { values[1], values[2], values[3] })
+    assert.is_nil(values[4])
+    for _, odd in ipairs { { b = "x" }, { a = 1, c = 1 }, { a = 1, b = "abc" }, { a = 1, b = "\xff" }, { a = "1" }, { a = 0.5 },
+      setmetatable({ a = 1 }, {}), 5, { a = 1, [1] = 2 } } do
+      assert.equal(0, core.plain_rows(rules, { odd }, 1, {}, 0))
+    end
+    assert.equal(1, core.plain_rows(rules, { 1, { a = 2 } }, 2, values, 10))
+    assert.equal(2, values[11])
+  end)
+end)
