@@ -30,6 +30,7 @@ external_dependencies = {
   CRYPTO = { header = "openssl/bn.h" },
   PCRE2 = { header = "pcre2.h" },
   JANSSON = { header = "jansson.h" },
+  MIMALLOC = { header = "mimalloc.h" },
 }
 
 build = {
