@@ -6,6 +6,9 @@ local databases = require "spec.support.databases"
 local raises = databases.raises
 local f = mp.field
 
+-- It passes while the program waits, and not in a statement: behind a pooler that would cost the connection.
+local DEADLINE_S = os.getenv "MOONPOOL_UNDER" and 2 or 0.5
+
 databases.each("a bulk write inside a transaction", function(open)
   local db, Item
 
@@ -37,7 +40,7 @@ databases.each("a bulk write inside a transaction", function(open)
             mp.sleep(3600)
           end
         end
-        raises("timeout", mp.timeout, 0.05, Item.bulk_create, Item, FOUR, options)
+        raises("timeout", mp.timeout, DEADLINE_S, Item.bulk_create, Item, FOUR, options)
         Item:create{ name = "later" }
       end)
       assert.equal("kept later", names())
