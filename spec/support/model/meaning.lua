@@ -211,14 +211,15 @@ function World:framed(frame, list)
   return error(err, 0)
 end
 
-local function again(times, fn, ...)
+local function again(self, times, fn, ...)
   for attempt = 1, times + 1 do
-    local ok, err = pcall(fn, ...)
+    local ok, err = pcall(fn, self, ...)
     if ok then
       return
     elseif attempt > times or type(err) ~= "table" or not err.helps then
       error(err, 0)
     end
+    self:check_cancelled() -- there is a pause before the next one
   end
 end
 
@@ -241,7 +242,7 @@ function run.atomic(self, node)
   if node.retry then
     self:arrive()
   end
-  return again(not self.frames[1] and node.retry or 0, atomic, self, node)
+  return again(self, not self.frames[1] and node.retry or 0, atomic, node)
 end
 
 -- By hand, as db:begin() gives it.
@@ -422,7 +423,7 @@ function run.session(self, node)
   if self.session then
     return join(self, self.session, node)
   end
-  return again(not self.frames[1] and node.retry or 0, session_once, self, node)
+  return again(self, not self.frames[1] and node.retry or 0, session_once, node)
 end
 
 function run.by_hand(self, node)
