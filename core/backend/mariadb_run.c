@@ -61,6 +61,13 @@ bool mp_mytask_fits(mp_mysession *ses, size_t bytes)
   return false;
 }
 
+static bool only_reads(const mp_mysession *ses)
+{
+  unsigned status = 0;
+  mariadb_get_infov(ses->line.conn, MARIADB_CONNECTION_SERVER_STATUS, &status);
+  return (status & SERVER_STATUS_IN_TRANS_READONLY) != 0;
+}
+
 static bool may_run(mp_mysession *ses)
 {
   const mp_request *req = ses->task->req;
@@ -75,6 +82,12 @@ static bool may_run(mp_mysession *ses)
     mp_mytask_fail(ses->task, MP_E_IMPLICIT_COMMIT,
                    "a transaction is open, which this statement would commit without a word to "
                    "begin another one: end it first, or nest blocks with atomic");
+    return false;
+  }
+  /* The server refuses that in some ways of sending it, and in others commits, and does it. */
+  if (ses->base.tx == MP_TX_OPEN && only_reads(ses) && mp_mysql_defines(req->sql)) {
+    mp_mytask_fail(ses->task, MP_E_READ_ONLY,
+                   "the transaction only reads (read_only), and this statement would commit it");
     return false;
   }
   return mp_mytask_fits(ses, req->sql_len + 1);

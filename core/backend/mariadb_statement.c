@@ -190,6 +190,14 @@ bool mp_mysql_begins(const char *sql)
          strcasestr(second, "no chain") == NULL;
 }
 
+bool mp_mysql_defines(const char *sql)
+{
+  static const char *const words[] = {"create",   "alter", "drop",   "rename",
+                                      "truncate", "grant", "revoke", NULL};
+  const char *first = skip_blank(sql);
+  return begins_with_one(first, words) && !begins_with(second_word(first), "temporary");
+}
+
 bool mp_mysql_changes(const char *sql)
 {
   static const char *const words[] = {"insert", "update", "delete", "replace", NULL};

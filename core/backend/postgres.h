@@ -108,6 +108,7 @@ typedef struct mp_pgtask {
   mp_request *req; /* NULL: our own (a barrier, a DEALLOCATE), whose answer nobody wants */
   mp_pgphase phase;
   mp_pgstatement *statement;
+  bool prepared;   /* by itself: what is wrong then is not its statement's age */
   bool retried;    /* it is sent again because the schema had changed */
   bool failed;     /* the error is in req->error */
   bool stopping;   /* nobody wants its rows any more */

@@ -12,6 +12,17 @@ static bool plan_changed(const mp_request *req)
   return req->error.kind == MP_E_PLAN_CHANGED || strcmp(req->error.sqlstate, "26000") == 0;
 }
 
+/* A parameter is not of the type that the statement was prepared for: the columns may have another one meanwhile. */
+static bool types_changed(const mp_pgtask *task)
+{
+  static const char *const states[] = {"42804", "42883", "22P02", "22007", "22008"};
+  for (size_t i = 0; i < sizeof states / sizeof states[0]; i++) {
+    if (strcmp(task->req->error.sqlstate, states[i]) == 0)
+      return !task->prepared && task->req->op == MP_OP_QUERY && !mp_pgtask_by_rows(task);
+  }
+  return false;
+}
+
 static void deliver(mp_pgtask *task)
 {
   mp_result *chunk = mp_pgchunk_result(task->chunk);
@@ -144,7 +155,7 @@ static bool was_hit(mp_pgsession *ses, mp_pgtask *task)
 static bool runs_again(mp_pgsession *ses, mp_pgtask *task)
 {
   mp_request *req = task->req;
-  if (!task->failed || !plan_changed(req) || task->statement == NULL)
+  if (!task->failed || task->statement == NULL || (!plan_changed(req) && !types_changed(task)))
     return false;
   mp_pgcache_forget(&ses->cache, task->statement);
   if (task->retried || ses->base.tx != MP_TX_IDLE || req->stop != MP_OK)

@@ -108,6 +108,7 @@ static bool send_prepare(mp_pgsession *ses, mp_pgtask *task)
   if (!mp_pgsession_sync(ses))
     return false;
   task->phase = MP_PG_PREPARING;
+  task->prepared = true;
   task->command = 0;
   return PQsendPrepare(ses->conn, name, task->req->sql, 0, NULL) == 1 &&
          PQsendDescribePrepared(ses->conn, name) == 1 && mp_pgsession_send_sync(ses);
@@ -214,7 +215,7 @@ static bool find_statement(mp_pgsession *ses, mp_pgtask *task)
 
 bool mp_pgsession_start(mp_pgsession *ses, mp_pgtask *task)
 {
-  const mp_request *req = task->req;
+  mp_request *req = task->req;
   if (req->param_n > PARAMS_MAX) {
     char text[100];
     snprintf(text, sizeof text, "a statement takes at most %d parameters, and %d were given",
@@ -234,8 +235,18 @@ bool mp_pgsession_start(mp_pgsession *ses, mp_pgtask *task)
   }
   if (!find_statement(ses, task))
     return true;
-  return task->statement->param_types == NULL ? send_prepare(ses, task)
-                                              : mp_pgsession_run(ses, task);
+  if (task->statement->param_types == NULL)
+    return send_prepare(ses, task);
+  if (!mp_pgsession_run(ses, task))
+    return false;
+  if (!task->failed || task->phase != MP_PG_WAITING || ses->base.tx != MP_TX_IDLE)
+    return true;
+  /* A parameter does not fit the types that the statement was prepared for, which may have changed. */
+  mp_pgcache_forget(&ses->cache, task->statement);
+  mp_pgtask_forget_statement(task);
+  task->failed = false;
+  req->error = MP_ERROR_NONE;
+  return mp_pgsession_start(ses, task);
 }
 
 /* False: the connection is broken. A task that failed before anything was sent stays WAITING. */

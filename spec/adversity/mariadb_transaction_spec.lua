@@ -11,10 +11,10 @@ if not databases.mariadb then
   return
 end
 
-local db, close
+local db, close, url
 
 before_each(function()
-  db, close = databases.mariadb.open{ pool = { max = 4 } }
+  db, close, url = databases.mariadb.open{ pool = { max = 4 } }
   db:execute("create table account (id integer primary key, amount integer not null)")
   db:execute("insert into account values (1, 100), (2, 100)")
   db:execute("create table log (word varchar(40) not null)")
@@ -272,6 +272,20 @@ describe("a statement that commits the transaction it is in", function()
       pcall(db.execute, db, "unlock tables")
     end
     assert.truthy(broken >= 18, broken .. " broke their block")
+  end)
+
+  it("is refused in a block that only reads, also where its text is known already", function()
+    local one = mp.open(url, { pool = { max = 1 } })
+    local function refused(sql)
+      raises("read_only", one.atomic, one, { read_only = true }, function() one:execute(sql) end)
+    end
+    for _ = 1, 3 do
+      refused "create table made (x integer)"
+      one:execute "create table made (x integer)"
+      refused "drop table made"
+      one:execute "drop table made"
+    end
+    one:close()
   end)
 
   it("is refused where the ORM would send it", function()

@@ -270,6 +270,22 @@ describe("a pool on PostgreSQL", function()
       other:close()
     end)
 
+    it("prepares again what was prepared for columns of another type", function()
+      open{ pool = { max = 1 } }
+      local other = mp.open(url, { pool = { max = 1 } })
+      for _, case in ipairs{ { "integer", 7 }, { "text", "seven" }, { "date", mp.date "2026-11-21" }, { "boolean", true } } do
+        local kind, value = case[1], case[2]
+        other:execute("drop table if exists t")
+        other:execute("create table t (x " .. kind .. ")")
+        for _ = 1, 2 do
+          assert.equal(1, db:execute("insert into t values (?)", value))
+        end
+        assert.equal(2, db:fetch_val("select count(*) from t where x = ?", value))
+        assert.equal(2, db:execute("update t set x = ? where x = ?", value, value))
+      end
+      other:close()
+    end)
+
     it("says so inside a transaction, which can be run again", function()
       open{ pool = { max = 1 } }
       db:execute("create table t (x integer)")
