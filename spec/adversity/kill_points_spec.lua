@@ -340,6 +340,7 @@ databases.each("a scenario that is killed where it waits", function(open, databa
     local seed = tonumber(os.getenv "MOONPOOL_SEED") or os.time()
     local random = chance(seed)
     local all, tried, found = 0, 0, {}
+    local until_next = random(PART)
     for _, one in ipairs(scenarios.list) do
       if not one.only or one.only == database.dialect and not database.pooler then
         for _, way in ipairs(chosen_ways(database, random)) do
@@ -350,8 +351,9 @@ databases.each("a scenario that is killed where it waits", function(open, databa
           all = all + places
           for place = 1, places do
             for _, turns in ipairs(by_consumer[way] and { 1 } or TURNS) do
-              if random(PART) == 1 then
-                tried = tried + 1
+              until_next = until_next - 1
+              if until_next == 0 then
+                until_next, tried = PART, tried + 1
                 wrong = select(2, run(w, way, one, place, turns))
                 if wrong then
                   found[#found + 1] = ("%s, %s at place %d of %d, %d turns later: %s"):format(one.name, way, place, places,

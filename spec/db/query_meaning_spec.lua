@@ -268,7 +268,7 @@ databases.each("a generated query set", function(open)
   it("that is evaluated with a broken operator is caught", function()
     for _, broken in ipairs {
       { generated.comparisons, "lte", generated.comparisons.lt },
-      { generated.matches, "startswith", generated.matches.contains },
+      { generated.matches, "startswith", function(text, part) return text:sub(1, #part) ~= part end },
       { generated.aggregates, "max", generated.aggregates.min },
     } do
       local where, name, wrong = table.unpack(broken)

@@ -145,10 +145,11 @@ databases.each("a reflected entity", function(open, database)
   end)
 end)
 
+if not databases.postgres then
+  return
+end
+
 describe("a reflected entity of PostgreSQL", function()
-  if not databases.postgres then
-    return pending "needs PostgreSQL"
-  end
   local db, close
 
   before_each(function()
