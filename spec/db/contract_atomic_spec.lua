@@ -327,7 +327,7 @@ databases.each("a transaction", function(open, database)
     assert.equal("ada", names())
   end)
 
-  it("is neither ended nor begun where its task cannot wait", function()
+  it("is neither ended nor begun where its task cannot wait", databases.in_a_task(function()
     local function in_gsub(fn, ...)
       local given = table.pack(...)
       raises("not_yieldable", string.gsub, "a", "a", function() fn(table.unpack(given, 1, given.n)) end)
@@ -353,7 +353,7 @@ databases.each("a transaction", function(open, database)
     c:rollback()
     c:close()
     databases.quiet(db)
-  end)
+  end))
 
   it("says where an error of its end was met, and what failed before", function()
     local function line() -- of the caller

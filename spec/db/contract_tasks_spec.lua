@@ -173,7 +173,7 @@ databases.each("a task", function(open, database)
   end)
 
   describe("that another one waits for in gather or map", function()
-    it("is refused whatever it asks that one's database for, and nothing is sent", function()
+    it("is refused whatever it asks that one's database for, and nothing is sent", databases.in_a_task(function()
       local ways = {
         atomic = function() db:atomic(function() end) end,
         begin = function() db:begin():close() end,
@@ -209,7 +209,7 @@ databases.each("a task", function(open, database)
         assert.same({}, sent)
       end)
       assert.equal("ada", names())
-    end)
+    end))
 
     it("may use what its own waiters do not hold: other databases, and any in a task that is apart", function()
       local other = open()
@@ -381,7 +381,7 @@ databases.each("a task", function(open, database)
     end)
   end)
 
-  it("that cannot wait is told so, and its transaction goes on", function()
+  it("that cannot wait is told so, and its transaction goes on", databases.in_a_task(function()
     db:atomic(function()
       User:create{ name = "ada" }
       for _, ask in ipairs{
@@ -403,7 +403,7 @@ databases.each("a task", function(open, database)
       end
     end)
     assert.equal("ada bob", names())
-  end)
+  end))
 
   it("hears of every error of a hook: what its own error cannot keep is written to standard error", function()
     local text = told(function()

@@ -201,6 +201,11 @@ function databases.undone(fn, ...)
   end
 end
 
+--- For it(): fn in a task. A main chunk without a host is none: it drives the loop where a task could not wait.
+function databases.in_a_task(fn)
+  return function() return mp.spawn(fn):wait() end
+end
+
 --- fn must raise an error of the library of that kind or family; gives the error.
 function databases.raises(kind, fn, ...)
   local result = table.pack(pcall(fn, ...))
