@@ -229,4 +229,21 @@ databases.each("a stream in a transaction", function(open, database)
       end
     end)
   end)
+
+  it("that comes when the transaction has failed names what failed, as every statement does", function()
+    for _, way in ipairs{ "fetch_all", "stream", "copy_out" } do
+      local met
+      local failed = raises("in_failed_transaction", db.atomic, db, function()
+        pcall(db.execute, db, "insert into seen values (null)")
+        met = select(2, pcall(function()
+          if way == "fetch_all" then return db:fetch_all "select i from seen" end
+          for _ in db[way](db, "select i from seen") do end
+        end))
+      end)
+      assert.equal("not_null", failed.cause.kind)
+      if met then
+        assert.same({ "in_failed_transaction", "not_null" }, { met.kind, met.cause and met.cause.kind }, way)
+      end
+    end
+  end)
 end)

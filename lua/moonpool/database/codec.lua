@@ -85,9 +85,7 @@ local function describe(database, lease, sql)
   local count, problem, _, parameters, columns = core.take(op)
   if count == nil then
     local err = statement.fail(database, sql, problem)
-    if frame then
-      frame.failure = frame.failure or err
-    end
+    statement.blame(frame, err)
     return error(err, 0)
   end
   return parameters, columns

@@ -79,9 +79,7 @@ local function describe(database, lease, query, sql)
   if count == nil then
     problem.position = nil -- of another text
     local err = statement.fail(database, sql, problem)
-    if frame then
-      frame.failure = frame.failure or err
-    end
+    statement.blame(frame, err)
     return error(err, 0)
   end
   return kinds, types

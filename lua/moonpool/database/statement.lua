@@ -127,6 +127,16 @@ local function attempt_once(database, lease, record, sql, access, params, n, opt
   return take(op, a, b, c)
 end
 
+--- A statement has failed inside the frame: the first one to do so is the cause of what fails because of it.
+---@param frame moonpool.frame?  ---@param err moonpool.error
+function statement.blame(frame, err)
+  if frame and err.kind == "in_failed_transaction" then
+    err.cause = err.cause or frame.failure
+  elseif frame then
+    frame.failure = frame.failure or err
+  end
+end
+
 -- After a failure: try again where that is honest, or raise.
 local function recover(problem, frame, database, lease, record, sql, ...)
   local attempt = 1
@@ -134,11 +144,7 @@ local function recover(problem, frame, database, lease, record, sql, ...)
     local pause = not lease and holding.pause(database, problem, attempt)
     if not pause then
       local err = fail(database, sql, problem)
-      if frame and problem.kind == "in_failed_transaction" then
-        err.cause = err.cause or frame.failure
-      elseif frame then
-        frame.failure = frame.failure or err
-      end
+      statement.blame(frame, err)
       return error(err, 0)
     end
     attempt = attempt + 1
@@ -241,8 +247,8 @@ function statement.many(database, lease, sql, values, n, rows, from, options, wa
     value, problem = take(op, a)
   end
   local err = value == nil and fail(database, sql, problem) or nil
-  if frame and err then
-    frame.failure = frame.failure or err
+  if err then
+    statement.blame(frame, err)
   end
   if record then
     record.error = err

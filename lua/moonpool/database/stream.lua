@@ -145,8 +145,8 @@ local function advance(self)
   elseif not rows then
     self.ended = true
     local failure = problem and statement.fail(self.database, self.sql, problem)
-    if failure and parts.frame then
-      parts.frame.failure = parts.frame.failure or failure
+    if failure then
+      statement.blame(parts.frame, failure)
     end
     finish(self, false, failure)
     if failure then
