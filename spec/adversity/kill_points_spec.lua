@@ -19,7 +19,7 @@ local task_module = require "moonpool.runtime.task"
 scenarios.load()
 local long, under = os.getenv "MOONPOOL_LONG" == "points", os.getenv "MOONPOOL_UNDER"
 local ROOM = 3 -- connections
-local PART = long and 1 or under and 30 or 25 -- one place of so many is tried
+local PART = long and 1 or under and 25 or 12 -- one place of so many is tried
 local PATIENCE = 5000 -- turns of at least a millisecond
 local TURNS = long and { 1, 8, 40 } or { 1, 8 } -- of the loop, from the wait to the kill: the answer may be there by then
 

@@ -15,20 +15,6 @@ local function wait_until(check)
   end)
 end
 
--- What fn writes to standard error.
-local function told(fn)
-  local real, parts = io.stderr, {}
-  io.stderr = { write = function(_, ...) -- luacheck: ignore
-    for _, part in ipairs{ ... } do
-      parts[#parts + 1] = part
-    end
-  end }
-  local ok, err = pcall(fn)
-  io.stderr = real -- luacheck: ignore
-  assert(ok, err)
-  return table.concat(parts)
-end
-
 databases.each("a task", function(open, database)
   local db, User
 
@@ -406,7 +392,7 @@ databases.each("a task", function(open, database)
   end))
 
   it("hears of every error of a hook: what its own error cannot keep is written to standard error", function()
-    local text = told(function()
+    local text = databases.told(function()
       assert.same({ false, "body" }, { pcall(db.atomic, db, function(tx)
         tx:on_rollback(function() error("from the hook", 0) end)
         error("body", 0)

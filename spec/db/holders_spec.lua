@@ -7,22 +7,6 @@ local raises = databases.raises
 local until_equal = require("spec.support.waiting").until_equal
 
 databases.each("who holds a connection", function(open, database)
-  -- What fn writes to standard error.
-  local function told(fn)
-    local real, parts = io.stderr, {}
-    io.stderr = { write = function(_, ...) -- luacheck: ignore
-      for _, part in ipairs{ ... } do
-        parts[#parts + 1] = part
-      end
-    end }
-    local ok, err = pcall(fn)
-    io.stderr = real -- luacheck: ignore
-    if not ok then
-      error(err, 0)
-    end
-    return table.concat(parts)
-  end
-
   it("is said by pool_timeout, with the line where the holder stands and since when", function()
     if database.dialect == "sqlite" then
       return -- its writers wait for the file, its readers seldom
@@ -56,7 +40,7 @@ databases.each("who holds a connection", function(open, database)
   it("is reported once, with the traceback of where it was taken, also when nobody else asks", function()
     local db = open{ pool = { leak_after = 0.01 } }
     local text
-    text = told(function()
+    text = databases.told(function()
       db:atomic(function()
         db:fetch_val("select 1")
         mp.timeout(60, function()
@@ -89,7 +73,7 @@ databases.each("who holds a connection", function(open, database)
       end
       return n
     end
-    local text = told(function()
+    local text = databases.told(function()
       local first = db:connect()
       until_equal(1, reported)
       local second = db:connect()

@@ -206,6 +206,20 @@ function databases.in_a_task(fn)
   return function() return mp.spawn(fn):wait() end
 end
 
+--- What fn writes to standard error.
+function databases.told(fn)
+  local real, parts = io.stderr, {}
+  io.stderr = { write = function(_, ...) -- luacheck: ignore
+    for _, part in ipairs{ ... } do
+      parts[#parts + 1] = part
+    end
+  end }
+  local ok, err = pcall(fn)
+  io.stderr = real -- luacheck: ignore
+  assert(ok, err)
+  return table.concat(parts)
+end
+
 --- fn must raise an error of the library of that kind or family; gives the error.
 function databases.raises(kind, fn, ...)
   local result = table.pack(pcall(fn, ...))
