@@ -7,8 +7,10 @@ local f = mp.field
 databases.each("a diff of every kind of field", function(open)
   it("is empty when the tables are as declared, and after it was run", function()
     local db = open()
+    -- 1e22 is the last power of ten that a double holds: SQLite reads it from a statement's text as exactly that under
+    -- valgrind too, which keeps no more digits of a long double.
     local function declare(wide)
-      mp.entity("Natural", { code = f.string{ max = wide and 20 or 10, primary_key = true }, x = f.float{ default = 1e100 } }, { database = db })
+      mp.entity("Natural", { code = f.string{ max = wide and 20 or 10, primary_key = true }, x = f.float{ default = 1e22 } }, { database = db })
       mp.entity("Num", { n = f.integer{ primary_key = true } }, { database = db })
       mp.entity("Uu", { u = f.uuid{ primary_key = true, default = mp.uuid7 } }, { database = db })
       local fields = {
@@ -31,7 +33,7 @@ databases.each("a diff of every kind of field", function(open)
     db:diff():run()
     assert.equal("", tostring(db:diff()))
     local natural, many = db:reflect_entity{ "natural", "many" }
-    assert.equal(1e100, natural:create{ code = "x" }.x)
+    assert.equal(1e22, natural:create{ code = "x" }.x)
     assert.equal(0, many:count())
   end)
 end)
