@@ -24,16 +24,6 @@ local function name_of(field)
   return field.parts and field.name or field.attribute
 end
 
-local function each_chunk(keys, fn)
-  for first = 1, #keys, MOST do
-    local some = {}
-    for place = first, math.min(first + MOST - 1, #keys) do
-      some[#some + 1] = keys[place]
-    end
-    fn(some)
-  end
-end
-
 local function row_of(extra, key, values)
   local link, row = extra.link, {}
   for name, value in pairs(values or {}) do
@@ -97,7 +87,7 @@ function linked.add(_, extra, database, keys, objects, values)
     return
   end
   local there, missing = {}, {}
-  each_chunk(all, function(some)
+  relation.each_some(all, MOST, function(some)
     local found = pairs_of(extra, database):filter{ [name_of(link.over) .. "__in"] = some }
     for _, row in ipairs(found:all()) do
       there[relation.key_of(row, link.over:locals())] = true
@@ -113,7 +103,7 @@ end
 
 --- Delete the pairs with these keys.
 function linked.remove(_, extra, database, keys)
-  each_chunk(keys, function(some)
+  relation.each_some(keys, MOST, function(some)
     pairs_of(extra, database):filter{ [name_of(extra.link.over) .. "__in"] = some }:delete()
   end)
 end

@@ -79,16 +79,6 @@ local function read(q, name, list, count)
   return keys, objects, values
 end
 
-local function each_chunk(keys, fn)
-  for first = 1, #keys, MOST do
-    local some = {}
-    for place = first, math.min(first + MOST - 1, #keys) do
-      some[#some + 1] = keys[place]
-    end
-    fn(some)
-  end
-end
-
 -- The objects in the program's hands follow what was written: these columns have these values, in the database too.
 local function follow(objects, fields, values)
   for _, one in ipairs(objects) do
@@ -149,7 +139,7 @@ local function add(q, extra, database, keys, objects)
       saved[#saved + 1] = one
     end
   end
-  each_chunk(keys, function(some)
+  relation.each_some(keys, MOST, function(some)
     all_rows_of(q):filter{ pk__in = some }:update(assignment(link, values))
   end)
   follow(saved, link.match, values)
@@ -165,7 +155,7 @@ local function remove(q, extra, database, keys, objects)
       theirs[#theirs + 1] = one
     end
   end
-  each_chunk(keys, function(some)
+  relation.each_some(keys, MOST, function(some)
     q:filter{ pk__in = some }:update(assignment(link))
   end)
   follow(theirs, link.match, {})

@@ -159,6 +159,20 @@ local function take_known(link, database, keys, found)
   return left
 end
 
+--- The keys in parts, as many in each as a statement takes.
+---@param keys any[]
+---@param most integer
+---@param fn fun(some: any[])
+function relation.each_some(keys, most, fn)
+  for first = 1, #keys, most do
+    local some = {}
+    for place = first, math.min(first + most - 1, #keys) do
+      some[#some + 1] = keys[place]
+    end
+    fn(some)
+  end
+end
+
 --- Objects by their key in `match`.
 ---@param keys any[] as filters take them
 ---@param from table? a query set of the rows that are wanted; all if not given
@@ -170,17 +184,13 @@ function relation.load(link, database, other, keys, from)
     from = query.methods.order_by(link.model.class.root)
   end
   local dialect = relation.loading.dialect_of(database)
-  for first = 1, #keys, MOST do
-    local some = {}
-    for place = first, math.min(first + MOST - 1, #keys) do
-      some[#some + 1] = keys[place]
-    end
+  relation.each_some(keys, MOST, function(some)
     local q = query.methods.filter(from, { [link.text] = some })
     local st = compile.select(q, dialect)
     for _, one in ipairs(relation.loading.objects(link.model.class, database, other, st, st:bind(q))) do
       found[key_of(one, match)] = one
     end
-  end
+  end)
   return found
 end
 

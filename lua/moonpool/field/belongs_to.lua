@@ -5,6 +5,7 @@
 local base = require "moonpool.field.base"
 local core = require "moonpool.core"
 local errors = require "moonpool.errors"
+local leading = require "moonpool.field.leading"
 local vocabulary = require "moonpool.vocabulary"
 
 local ACTIONS = { restrict = true, cascade = true, set_null = true, set_default = true, no_action = true, protect = true }
@@ -12,17 +13,7 @@ local ACTIONS = { restrict = true, cascade = true, set_null = true, set_default 
 local BelongsTo = {}
 for name, method in pairs(base.Field) do BelongsTo[name] = method end
 
---- The model that the relation leads to.
----@return table model
-function BelongsTo:target()
-  local model = self.model.find(self.target_name)
-  if not model then
-    errors.raise("unknown_field", ("%s leads to the entity %s, which is not declared%s"):format(self:title(),
-      self.target_name, vocabulary.suggest(self.target_name, self.model.names())))
-  end
-  if rawget(self, "problem") then error(self.problem, 0) end
-  return model
-end
+BelongsTo.target = leading.target
 
 --- The fields of the other model whose values the columns hold: its key.
 ---@return table[] fields
@@ -105,14 +96,7 @@ local definition = {
 
   prepare = function(field)
     check_columns(field)
-    if field.inverse ~= nil then
-      local ok, why = vocabulary.is_name(field.inverse)
-      if not ok then base.bad_option(field, ("inverse %s %s"):format(vocabulary.quoted(field.inverse), why)) end
-    end
-    if field.lazy ~= nil and field.lazy ~= "raise" then
-      base.bad_option(field, ('lazy of a relation is "raise", not %s: it is loaded when it is touched anyway'):format(
-        vocabulary.quoted(field.lazy)))
-    end
+    leading.check_options(field)
     field.acts = { on_delete = field.on_delete ~= nil, on_update = field.on_update ~= nil }
     action(field, "on_delete")
     action(field, "on_update")

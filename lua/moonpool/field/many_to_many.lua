@@ -2,24 +2,14 @@
 -- between the two holds the pairs, made by moonpool.resolve.relations or declared as an entity (through).
 
 local base = require "moonpool.field.base"
-local errors = require "moonpool.errors"
+local leading = require "moonpool.field.leading"
 local vocabulary = require "moonpool.vocabulary"
 
 local ManyToMany = {}
 for name, method in pairs(base.Field) do ManyToMany[name] = method end
 ManyToMany.__index = ManyToMany
 
---- The model that the relation leads to.
----@return table model
-function ManyToMany:target()
-  local model = self.model.find(self.target_name)
-  if not model then
-    errors.raise("unknown_field", ("%s leads to the entity %s, which is not declared%s"):format(self:title(),
-      self.target_name, vocabulary.suggest(self.target_name, self.model.names())))
-  end
-  if rawget(self, "problem") then error(self.problem, 0) end
-  return model
-end
+ManyToMany.target = leading.target
 
 return {
   name = "many_to_many",
@@ -37,14 +27,7 @@ return {
   end,
 
   prepare = function(field)
-    if field.inverse ~= nil then
-      local ok, why = vocabulary.is_name(field.inverse)
-      if not ok then base.bad_option(field, ("inverse %s %s"):format(vocabulary.quoted(field.inverse), why)) end
-    end
-    if field.lazy ~= nil and field.lazy ~= "raise" then
-      base.bad_option(field, ('lazy of a relation is "raise", not %s: it is loaded when it is touched anyway'):format(
-        vocabulary.quoted(field.lazy)))
-    end
+    leading.check_options(field)
     local through = field.through
     if through == nil then return end
     field.through = base.entity_name(through)
