@@ -191,7 +191,9 @@ function core.value(id, kind) end
 ---@return any[]?  first column of all rows, mp.null for NULL
 function core.column(id, kind) end
 --- Objects: tables with plan.meta as metatable; for each, states[object] = an original (below) with batch as its batch.
----@param plan {names: string[], kinds: integer[], meta: table}
+--- Those of a large result are on sheets instead, unless plan.members: getmetatable gives plan.meta for them too, but
+--- setmetatable refuses them until they have an original of their own.
+---@param plan {names: string[], kinds: integer[], meta: table, members: any}
 ---@return table[]?
 function core.objects(id, plan, states, batch) end
 --- The server's own numbers for the types of the columns, and their names, of an answer that was not taken yet; nil: it has none.
@@ -215,6 +217,11 @@ function original:changed(object, plan) end
 function original:value(place, plan) end
 --- Put the original's values back into the object.
 function original:restore(object, plan) end
+---@return boolean, any batch  whether the object is on a sheet: it has no original of its own yet
+function core.on_sheet(object) end
+--- Take an object off its sheet: states[object] = an original, which is given; nothing where it is on none.
+---@return moonpool.core.original?
+function core.own_original(object, states) end
 
 -- ---- values: mp.decimal and so on. ----
 function core.decimal(x) end

@@ -3,7 +3,13 @@
 ** first, each told by its key, and made once for all rows that lead to it. */
 #include "reading.h"
 
+#include "sheet.h"
+
 #define MOST_PARTS 64
+
+/* Bytes that an object has besides its table and the cells of its original. */
+#define BESIDE_OWN 112 /* the original, and its place among the others */
+#define BESIDE_ON_SHEET 24
 
 /* Columns of a row that are something by themselves. Places on the stack. */
 typedef struct part {
@@ -61,14 +67,10 @@ static int read_parts(lua_State *L, part *parts, int column_n)
   return n;
 }
 
-/* Make an object of n columns from `first` on and enter its original. On failure the message is on the
-** top. */
-static bool push_object(lmp_reading *r, size_t row, int first, int n, int meta, int batch)
+/* The table on the top is an object of n columns from `first` on: enter its original. */
+static void enter(lmp_reading *r, int first, int n, int meta, int batch)
 {
   lua_State *L = r->L;
-  lua_createtable(L, 0, n);
-  if (!lmp_reading_fill(r, row, first, n))
-    return false;
   lua_pushvalue(L, meta);
   lua_setmetatable(L, -2);
   lua_pushvalue(L, -1);
@@ -78,6 +80,15 @@ static bool push_object(lmp_reading *r, size_t row, int first, int n, int meta, 
     lua_setiuservalue(L, -2, 1);
   }
   lua_rawset(L, 3);
+}
+
+/* Make such an object. On failure the message is on the top. */
+static bool push_object(lmp_reading *r, size_t row, int first, int n, int meta, int batch)
+{
+  lua_createtable(r->L, 0, n);
+  if (!lmp_reading_fill(r, row, first, n))
+    return false;
+  enter(r, first, n, meta, batch);
   return true;
 }
 
@@ -141,12 +152,25 @@ static bool fill_parts(lmp_reading *r, size_t row, const part *parts, int n)
   return true;
 }
 
+/* May objects of so many columns be on sheets? Those whose metatables are chosen row by row (plan.members)
+** are not, and none on LuaJIT, which makes code for one metatable at a time. */
+static bool uses_sheets(lua_State *L, int column_n)
+{
+  if (LMP_JIT || column_n > LMP_SHEET_COLUMNS)
+    return false;
+  lua_getfield(L, 2, "members");
+  bool uses = lua_isnil(L, -1);
+  lua_pop(L, 1);
+  return uses;
+}
+
 /* objects(operation, plan, originals, batch): an array. With plan.parts the names and kinds of all
 ** columns are those of plan.layout, batch is an array of the batches, that of the first and of each
 ** part, and there is a second result: for each part an array of what it is in each row. */
 int lmp_read_objects(lua_State *L)
 {
   lmp_reading r;
+  lmp_sheet sheet;
   part parts[MOST_PARTS];
   int part_n = 0, width, batch = 0, meta, objects, layout = 2;
   luaL_checktype(L, 2, LUA_TTABLE);
@@ -173,16 +197,26 @@ int lmp_read_objects(lua_State *L)
     return given;
   if (layout != 2 && r.column_n > 0)
     part_n = read_parts(L, parts, r.column_n);
-  lmp_reading_make_room(&r, true);
   size_t n = lmp_row_count(&r);
+  bool by_sheet = n >= LMP_SHEET_LEAST && uses_sheets(L, width);
+  lmp_reading_make_room(&r, by_sheet ? BESIDE_ON_SHEET : BESIDE_OWN);
+  if (by_sheet)
+    lmp_sheet_open(&sheet, L, meta, batch, width);
   lua_createtable(L, (int)n, 0);
   objects = lua_gettop(L);
   for (size_t row = 0; row < n; row++) {
     lmp_reading_go_to(&r, row);
-    if (!push_object(&r, row, 0, width, meta, batch) || !fill_parts(&r, row, parts, part_n))
+    lua_createtable(L, 0, width);
+    if (!lmp_reading_fill(&r, row, 0, width))
+      return lmp_reading_fail(&r, r.trouble);
+    if (!by_sheet || !lmp_sheet_add(&sheet, r.cells, n - row))
+      enter(&r, 0, width, meta, batch);
+    if (!fill_parts(&r, row, parts, part_n))
       return lmp_reading_fail(&r, r.trouble);
     lua_rawseti(L, objects, (int)row + 1);
   }
+  if (by_sheet)
+    lmp_sheet_close(&sheet);
   lmp_reading_end(&r);
   if (layout == 2)
     return 1;

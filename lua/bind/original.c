@@ -25,24 +25,6 @@ static inline bool is_flat(const mp_value *cell)
   return (flat >> cell->kind & 1) != 0 || (cell->kind == MP_DECIMAL && cell->small);
 }
 
-/* The bytes that a cell points at; 0: none. */
-static size_t bytes_of(const mp_value *cell)
-{
-  switch ((mp_kind)cell->kind) {
-  case MP_TEXT:
-  case MP_BLOB:
-  case MP_UUID:
-  case MP_JSON:
-    return cell->len;
-  case MP_DECIMAL:
-    return cell->small ? 0 : cell->len;
-  case MP_INTERVAL:
-    return sizeof *cell->v;
-  default:
-    return 0;
-  }
-}
-
 static size_t dims_bytes(const mp_array *array)
 {
   return (size_t)array->dim_n * sizeof *array->dims;
@@ -51,7 +33,7 @@ static size_t dims_bytes(const mp_array *array)
 /* The room that the cell needs outside of itself. */
 static size_t room_of(const mp_value *cell)
 {
-  size_t room = bytes_of(cell);
+  size_t room = lmp_cell_bytes(cell);
   if (cell->kind == MP_INTERVAL)
     return room + _Alignof(mp_interval);
   if (cell->kind != MP_ARRAY)
@@ -65,7 +47,7 @@ static size_t room_of(const mp_value *cell)
 /* Copy what the cell points at to p and make the cell point there; behind it. */
 static char *move_to(char *p, mp_value *cell)
 {
-  size_t bytes = bytes_of(cell);
+  size_t bytes = lmp_cell_bytes(cell);
   if (cell->kind == MP_ARRAY) {
     p += -(uintptr_t)p % _Alignof(mp_value);
     mp_array *array = (mp_array *)p;
@@ -214,7 +196,7 @@ static void pack_one(lua_State *L, int metas, const plan *p, int i, mp_value *ce
     why = NULL;
     if (cell->kind == MP_INTERVAL && cell->v == &room.interval)
       keep(cell, (const char *)&room.interval, sizeof room.interval, kept, buffer);
-    else if (bytes_of(cell) > 0 && cell->kind != MP_INTERVAL && cell->s == room.text)
+    else if (lmp_cell_bytes(cell) > 0 && cell->kind != MP_INTERVAL && cell->s == room.text)
       keep(cell, room.text, cell->len, kept, buffer);
   }
   if (why != NULL) {

@@ -32,7 +32,7 @@ int lmp_reading_begin(lmp_reading *r, lua_State *L, int arguments)
   }
   if (r->result != NULL && r->result->row_n > INT_MAX)
     return lmp_raise(L, MP_E_RESULT_TOO_LARGE, "more rows than a Lua table holds: stream them");
-  luaL_checkstack(L, r->column_n + 16, "too many columns");
+  luaL_checkstack(L, r->column_n + 20, "too many columns");
   if (r->column_n <= LMP_FEW) {
     r->own_cells = r->cell_room;
     r->want = r->want_room;
@@ -202,10 +202,9 @@ bool lmp_reading_other_cell(lmp_reading *r, const mp_value *cell, size_t row, in
 
 #define LARGE 256 /* rows of a result that the collector is told of */
 
-/* What Lua will need for a row, roughly: tables, the values beside numbers, an original with its
-** place among the others. What texts have in them is that of one row, and not more in all than the
+/* What Lua will need for a row, roughly: tables, the values beside numbers, what is beside a table. What texts have in them is that of one row, and not more in all than the
 ** result holds: credit that is not used up would keep the collector from work that is due. */
-static size_t room_for(const lmp_reading *r, size_t n, bool objects)
+static size_t room_for(const lmp_reading *r, size_t n, size_t beside)
 {
   size_t row = 72, texts = 0, nodes = 1;
   while (nodes < (size_t)r->column_n)
@@ -219,19 +218,19 @@ static size_t room_for(const lmp_reading *r, size_t n, bool objects)
     if (cell.kind != MP_BOOL && cell.kind != MP_INT && cell.kind != MP_FLOAT)
       row += 56;
   }
-  if (objects) {
-    row += 112 + (size_t)r->column_n * sizeof(mp_value);
+  if (beside > 0) {
+    row += beside + (size_t)r->column_n * sizeof(mp_value);
     texts *= 2;
   }
   texts *= n;
   return n * row + (texts < r->result->bytes ? texts : r->result->bytes);
 }
 
-void lmp_reading_make_room(const lmp_reading *r, bool objects)
+void lmp_reading_make_room(const lmp_reading *r, size_t beside)
 {
   size_t n = lmp_row_count(r);
   if (n >= LARGE && lua_gc(r->L, LUA_GCISRUNNING) == 1) {
-    size_t kb = room_for(r, n, objects) / 1024;
+    size_t kb = room_for(r, n, beside) / 1024;
     int step = kb < INT_MAX ? (int)kb : INT_MAX;
     lua_gc(r->L, LUA_GCSTEP, step);
     lua_gc(r->L, LUA_GCSTEP, -step);
@@ -240,10 +239,10 @@ void lmp_reading_make_room(const lmp_reading *r, bool objects)
 
 #else
 
-void lmp_reading_make_room(const lmp_reading *r, bool objects)
+void lmp_reading_make_room(const lmp_reading *r, size_t beside)
 {
   (void)r;
-  (void)objects;
+  (void)beside;
 }
 
 #endif

@@ -43,8 +43,9 @@ void lmp_want_planned(lmp_reading *r, int plan);
 /* Keys and kinds, by the plan at the place or as reported. 0: done; otherwise fail's answer. */
 int lmp_reading_prepare(lmp_reading *r, int plan);
 
-/* Tell the collector what is to come. */
-void lmp_reading_make_room(const lmp_reading *r, bool objects);
+/* Tell the collector what is to come. beside: bytes beside each table, without those of an original's
+** cells; 0: rows that have none. */
+void lmp_reading_make_room(const lmp_reading *r, size_t beside);
 
 /* Push a cell that is no plain value, or say on the top why it cannot be. */
 bool lmp_reading_other_cell(lmp_reading *r, const mp_value *cell, size_t row, int col);

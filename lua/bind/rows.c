@@ -15,7 +15,7 @@ static int read_rows(lua_State *L)
   given = lmp_reading_prepare(&r, 2);
   if (given > 0)
     return given;
-  lmp_reading_make_room(&r, false);
+  lmp_reading_make_room(&r, 0);
   n = lmp_row_count(&r);
   lua_createtable(L, (int)n, 0);
   for (size_t row = 0; row < n; row++) {
@@ -41,7 +41,7 @@ static int read_arrays(lua_State *L)
     lmp_want_planned(&r, 2);
   else
     lmp_want_reported(&r);
-  lmp_reading_make_room(&r, false);
+  lmp_reading_make_room(&r, 0);
   n = lmp_row_count(&r);
   lua_createtable(L, (int)n, 0);
   rows = lua_gettop(L);

@@ -6,6 +6,7 @@
 
 #include "json.h"
 #include "raise.h"
+#include "sheet.h"
 
 #include <math.h>
 #include <string.h>
@@ -290,6 +291,7 @@ static void make_metas(lua_State *L)
   lmp_open_json(L, metas);
   lmp_open_show(L, metas);
   lmp_open_original(L, metas);
+  lmp_open_sheet(L);
   lmp_open_plain(L);
 
   lua_rawgeti(L, metas, LMP_META_NULL);

@@ -49,6 +49,24 @@ void lmp_push_null(lua_State *L);
 /* Exact on LuaJIT too, where it is an int64_t beyond 2^53. */
 void lmp_push_integer(lua_State *L, int64_t i);
 
+/* The bytes that a cell points at; 0: none. */
+static inline size_t lmp_cell_bytes(const mp_value *cell)
+{
+  switch ((mp_kind)cell->kind) {
+  case MP_TEXT:
+  case MP_BLOB:
+  case MP_UUID:
+  case MP_JSON:
+    return cell->len;
+  case MP_DECIMAL:
+    return cell->small ? 0 : cell->len;
+  case MP_INTERVAL:
+    return sizeof *cell->v;
+  default:
+    return 0;
+  }
+}
+
 /* An original (core.meta.lua) of the row's cells, as the database gave them. Its batch:
 ** lua_setiuservalue(L, -2, 1). */
 void lmp_push_original(lua_State *L, int metas, const mp_value *cells, int n);

@@ -139,6 +139,7 @@ function loading.sort_out(class, objects, plan)
       metas[kind] = meta
     end
     if meta then
+      state.original(one) -- off its sheet
       setmetatable(one, meta)
     end
   end

@@ -6,16 +6,18 @@ local core = require "moonpool.core"
 local runtime = require "moonpool.runtime"
 local transaction = require "moonpool.database.transaction"
 
+local on_sheet, own_original = core.on_sheet, core.own_original
+
 local state = {}
 
 local weak_keys, weak_values = { __mode = "k" }, { __mode = "v" }
 
--- object -> original; an object without one is new
+-- object -> original; an object without one is new, unless it is on a sheet: core.objects makes those of many in one
 local originals = setmetatable({}, weak_keys)
 -- object -> relation -> object
 local related = setmetatable({}, weak_keys)
 
---- For core.objects, which enters what it makes.
+--- For core.objects, which enters what it makes. What is in it is asked with state.original.
 state.originals = originals
 
 -- ---- results: objects that came together ----
@@ -58,21 +60,27 @@ end
 
 function state.batch_of(object)
   local original = originals[object]
-  return original and original.batch
+  if original then
+    return original.batch
+  end
+  local _, batch = on_sheet(object)
+  return batch
 end
 
 -- ---- originals ----
 
 function state.is_new(object)
-  return originals[object] == nil
+  return originals[object] == nil and not on_sheet(object)
 end
 
+--- From then on the object has an original of its own, and the metatable of its plan may be replaced.
 function state.original(object)
-  return originals[object]
+  return originals[object] or own_original(object, originals)
 end
 
 --- The database holds now what the object has.
 function state.written(object, plan, batch)
+  own_original(object, originals)
   originals[object] = core.original(object, plan, batch)
   local session = runtime.current().session
   if session then
@@ -82,15 +90,23 @@ end
 
 --- The database holds these values; the object may have others.
 function state.adopt(object, values, plan)
-  originals[object] = core.original(values, plan, state.batch_of(object))
+  local before = state.original(object)
+  originals[object] = core.original(values, plan, before and before.batch)
   local session = runtime.current().session
   if session then
     session:noted(object)
   end
 end
 
+--- The database holds of one object what it held of another.
+function state.take_over(object, other)
+  own_original(object, originals)
+  originals[object] = state.original(other)
+end
+
 --- The row is gone.
 function state.deleted(object)
+  own_original(object, originals)
   originals[object] = nil
   local session = runtime.current().session
   if session then
@@ -161,7 +177,7 @@ end
 function state.note(object, database)
   local frame = transaction.current(database) or transaction.innermost(database)
   if frame then
-    local was = originals[object]
+    local was = state.original(object)
     if was then
       was = { original = was, meta = getmetatable(object) }
     else

@@ -8,7 +8,6 @@ local state = require "moonpool.entity.state"
 local merging = {}
 
 local rawget, rawset, ipairs, getmetatable, setmetatable = rawget, rawset, ipairs, getmetatable, setmetatable
-local originals = state.originals
 
 local function set_of(names)
   local set = {}
@@ -51,7 +50,7 @@ end
 local function merge_some(known, fresh, changed)
   local meta = getmetatable(known)
   local from, to = getmetatable(fresh).plan, meta.plan
-  local original, dirty, values = originals[known], {}, {}
+  local original, dirty, values = state.original(known), {}, {}
   for _, place in ipairs(changed or {}) do
     dirty[to.names[place]] = true
   end
@@ -67,7 +66,7 @@ local function merge_some(known, fresh, changed)
   end
   local plan = joined_plan(meta.class, to, from)
   state.adopt(known, values, plan)
-  originals[known].batch = originals[fresh].batch
+  state.original(known).batch = state.batch_of(fresh)
   setmetatable(known, class_room.metatable(meta.class, plan))
 end
 
@@ -77,14 +76,14 @@ end
 function merging.merge(known, fresh)
   local meta, other = getmetatable(known), getmetatable(fresh)
   local plan = meta.plan
-  local changed = originals[known]:changed(known, plan)
+  local changed = state.original(known):changed(known, plan)
   if changed or meta ~= other then
     return merge_some(known, fresh, changed)
   end
   for _, name in ipairs(plan.names) do
     rawset(known, name, rawget(fresh, name))
   end
-  originals[known] = originals[fresh]
+  state.take_over(known, fresh)
 end
 
 return merging
