@@ -347,9 +347,11 @@ static void limit_fired(mp_timer *timer)
   mp_connection *conn = mp_container_of(timer, mp_connection, limit);
   uint64_t now_ns = mp_clock_ns(), next_ns = UINT64_MAX;
   if (conn->state == MP_CONN_CONNECTING) {
-    char text[80];
+    const char *host = conn->config->host;
+    char text[200];
     mp_error error = {.kind = MP_E_CONNECT_FAILED, .retryable = MP_RETRY_CONNECT, .message = text};
-    snprintf(text, sizeof text, "no connection within %g s (connect_timeout)",
+    snprintf(text, sizeof text, "no connection%s%.100s within %g s (connect_timeout)",
+             host != NULL ? " to " : "", host != NULL ? host : "",
              conn->config->connect_timeout_ms / 1000.0);
     lose(conn, &error);
     return;

@@ -50,6 +50,15 @@ mp_status mp_error_set(mp_error *err, mp_arena *arena, mp_status kind, const cha
   return kind;
 }
 
+void mp_error_advise(mp_error *err, mp_arena *arena, const char *hint)
+{
+  const char *message = hint == NULL ? NULL : mp_arena_printf(arena, "%s (%s)", err->message, hint);
+  if (hint != NULL)
+    err->hint = hint;
+  if (message != NULL)
+    err->message = message;
+}
+
 static const char *copy_text(mp_arena *arena, const char *text)
 {
   return text == NULL || arena == NULL ? NULL : mp_arena_strdup(arena, text);

@@ -161,6 +161,9 @@ typedef struct mp_error {
 mp_status mp_error_set(mp_error *err, mp_arena *arena, mp_status kind, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* Say what may be done about it: hint, of our own making, is kept and ends the message in brackets. NULL is fine. */
+void mp_error_advise(mp_error *err, mp_arena *arena, const char *hint);
+
 /* A deep copy whose strings live in arena. */
 void mp_error_copy(mp_error *to, mp_arena *arena, const mp_error *from);
 

@@ -133,7 +133,9 @@ static mp_status read_options(reader *r, span s)
     if (pair.at == pair.end)
       continue;
     if (equals == NULL || equals == pair.at)
-      return BAD(r, "database URL: an option behind the ? is not of the form name=value");
+      return BAD(
+          r, "database URL: an option behind the ? is not of the form name=value (in a password, "
+             "write : / @ and ? as %%3A %%2F %%40 and %%3F)");
     if (decode(r, (span){pair.at, equals}, "name of an option", &option->name) != MP_OK ||
         decode(r, (span){equals + 1, pair.end}, "value of an option", &option->value) != MP_OK)
       return r->err->kind;

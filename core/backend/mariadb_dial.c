@@ -8,8 +8,10 @@
 #include "job.h"
 #include "postgres_tls.h"
 
+#include <errmsg.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <openssl/crypto.h>
 #include <pthread.h>
 #include <signal.h>
@@ -47,14 +49,6 @@ static void begin_library(void)
 
 /* ---- the thread's side ---- */
 
-static void note_error(mp_mydial *dial)
-{
-  MYSQL *conn = dial->line.conn;
-  mp_myerror(dial->line.flavour, mysql_errno(conn), mysql_sqlstate(conn), mysql_error(conn), true,
-             dial->arena, &dial->error);
-  mp_mytls_explain(&dial->error);
-}
-
 static const char *option(const mp_mydial *dial, const char *name)
 {
   return mp_pgtls_option(&dial->config, name);
@@ -70,6 +64,42 @@ static const char *usual_socket(void)
     if (places[i] != NULL && access(places[i], F_OK) == 0)
       return places[i];
   return NULL;
+}
+
+/* Why there is no connection, in words. The library puts a number behind its own: the system's, but what it had of the
+** system while it connected (EINPROGRESS) is not why that failed. */
+static const char *reason_of(unsigned number, const char *text)
+{
+  const char *at = strrchr(text, '(');
+  int code = at != NULL ? atoi(at + 1) : 0;
+  switch (number) {
+  case CR_CONNECTION_ERROR:
+  case CR_CONN_HOST_ERROR:
+    return code == EINPROGRESS ? "no server answers there" : strerror(code);
+  case CR_UNKNOWN_HOST:
+    return gai_strerror(code);
+  default:
+    return text;
+  }
+}
+
+static void note_error(mp_mydial *dial, const char *path)
+{
+  MYSQL *conn = dial->line.conn;
+  mp_error *err = &dial->error;
+  unsigned port = dial->config.port != 0 ? (unsigned)dial->config.port : MARIADB_PORT;
+  const char *host = dial->config.host != NULL ? dial->config.host : "localhost", *message;
+  mp_myerror(dial->line.flavour, mysql_errno(conn), mysql_sqlstate(conn), mysql_error(conn), true,
+             dial->arena, err);
+  mp_mytls_explain(dial->arena, err);
+  message = reason_of(mysql_errno(conn), err->message);
+  message = path != NULL
+                ? mp_arena_printf(dial->arena, "connection to server on socket \"%s\" failed: %s",
+                                  path, message)
+                : mp_arena_printf(dial->arena, "connection to server at \"%s\", port %u failed: %s",
+                                  host, port, message);
+  if (message != NULL)
+    err->message = message;
 }
 
 /* The unix socket to use, or NULL. Without a host, and as localhost without a port, the usual one. */
@@ -170,13 +200,13 @@ static void connect_line(mp_mydial *dial)
   if (mysql_real_connect(conn, path != NULL ? NULL : config->host, config->user, dial->password,
                          config->database, path != NULL ? 0 : (unsigned)config->port, path,
                          CLIENT_FOUND_ROWS) == NULL) {
-    note_error(dial);
+    note_error(dial, path);
     return;
   }
   explicit_bzero(conn->passwd, strlen(conn->passwd)); /* kept for reconnecting, which is off */
   learn(dial);
   if (needs_tls && !dial->line.tls) {
-    refuse(dial, MP_E_TLS, "the server has no TLS: write tls.mode off if that is meant");
+    refuse(dial, MP_E_TLS, "the server has no TLS (without TLS: tls = { mode = \"off\" })");
     return;
   }
   if (is_too_old(dial)) {
@@ -186,7 +216,7 @@ static void connect_line(mp_mydial *dial)
     return;
   }
   if (!ask_server(dial)) {
-    note_error(dial);
+    note_error(dial, path);
     return;
   }
   fd = mysql_get_socket(conn);

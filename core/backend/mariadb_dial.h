@@ -40,7 +40,7 @@ const char *mp_mydial_settings(mp_myflavour flavour);
 /* mariadb_tls.c: have the library encrypt, and believe, as the options say. */
 mp_status mp_mytls_apply(MYSQL *conn, const mp_config *config, bool socket, bool *wanted,
                          mp_arena *arena, mp_error *err);
-/* What may be done about an error of kind tls: its hint. */
-void mp_mytls_explain(mp_error *err);
+/* What may be done about an error of kind tls: its advice. */
+void mp_mytls_explain(mp_arena *arena, mp_error *err);
 
 #endif

@@ -323,7 +323,7 @@ void mp_myerror(mp_myflavour flavour, unsigned number, const char *sqlstate, con
   out->sent = !connecting;
   out->code = (int)number;
   memcpy(out->sqlstate, state, strnlen(state, sizeof out->sqlstate - 1));
-  out->hint = hint_of(number);
   if (text != NULL)
     mp_mymessage_read(number, text, arena, out);
+  mp_error_advise(out, arena, hint_of(number));
 }

@@ -7,10 +7,8 @@
 #include "postgres_hosts.h"
 #include "postgres_tls.h"
 
-#include <errno.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 /* Without TLS nobody is asked for a password in the clear. */
 #define HASHING_PLUGINS                                                                            \
@@ -25,15 +23,6 @@ static bool is_local(const mp_config *config)
 static const char *file(const char *name)
 {
   return strcmp(name, MP_PGTLS_NO_FILE) == 0 ? NULL : name;
-}
-
-static bool is_readable(const char *option, const char *path, mp_arena *arena, mp_error *err)
-{
-  if (path == NULL || access(path, R_OK) == 0)
-    return true;
-  mp_error_set(err, arena, MP_E_TLS, "option %s: the file \"%s\" cannot be read: %s", option, path,
-               strerror(errno));
-  return false;
 }
 
 /* An option that did not arrive would leave the line less safe than the program asked for. */
@@ -60,10 +49,6 @@ mp_status mp_mytls_apply(MYSQL *conn, const mp_config *config, bool socket, bool
     return refused(arena, err);
   if (!encrypts)
     return MP_OK;
-  if (!is_readable("tls.ca", file(tls.ca), arena, err) ||
-      !is_readable("tls.cert", file(tls.cert), arena, err) ||
-      !is_readable("tls.key", file(tls.key), arena, err))
-    return err->kind;
   if (*wanted && mysql_options(conn, MARIADB_OPT_SSL_FP, "") != 0)
     return refused(arena, err);
   if (mysql_options(conn, MYSQL_OPT_TLS_VERSION, "TLSv1.2,TLSv1.3") != 0 ||
@@ -72,12 +57,13 @@ mp_status mp_mytls_apply(MYSQL *conn, const mp_config *config, bool socket, bool
   return MP_OK;
 }
 
-void mp_mytls_explain(mp_error *err)
+void mp_mytls_explain(mp_arena *arena, mp_error *err)
 {
   static const struct {
     const char *word, *hint;
   } words[] = {
       {"does not support it", "without TLS: tls = { mode = \"off\" }"},
+      {"no certificate or crl found", "tls.ca is a file of certificates in PEM form"},
       {"issuer certificate",
        "name the CA that signed the server's certificate: tls = { ca = \"file\" }; or "
        "encrypt without checking: tls = { mode = \"require\" }"},
@@ -90,5 +76,5 @@ void mp_mytls_explain(mp_error *err)
   };
   for (size_t i = 0; i < sizeof words / sizeof *words && err->kind == MP_E_TLS; i++)
     if (err->hint == NULL && strstr(err->message, words[i].word) != NULL)
-      err->hint = words[i].hint;
+      mp_error_advise(err, arena, words[i].hint);
 }

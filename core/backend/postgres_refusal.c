@@ -59,6 +59,7 @@ static const struct {
     {"", "service file", MP_E_CONFIGURATION, NULL},
     {"", " value: ", MP_E_CONFIGURATION, NULL},
     {"", "invalid connection option", MP_E_CONFIGURATION, NULL},
+    {"", "for connection option", MP_E_CONFIGURATION, NULL},
     {"", "invalid port number", MP_E_CONFIGURATION, NULL},
     {"", "out of memory", MP_E_OUT_OF_MEMORY, NULL},
     {"28000", "no encryption", MP_E_AUTH_FAILED,
@@ -230,11 +231,10 @@ void mp_pgerror_message(const char *text, bool was_up, mp_arena *arena, mp_error
   err->sent = was_up;
   memcpy(err->sqlstate, why.state, sizeof err->sqlstate);
   err->detail = find_remark(&why, "DETAIL:", arena);
-  if (hint == NULL)
-    hint = find_remark(&why, "HINT:", arena);
-  if (hint == NULL && why.state[0] == '\0')
-    hint = find_remark(&why, "\t", arena);
-  err->hint = hint;
+  err->hint = find_remark(&why, "HINT:", arena);
+  if (err->hint == NULL && why.state[0] == '\0')
+    err->hint = find_remark(&why, "\t", arena);
+  mp_error_advise(err, arena, hint);
 }
 
 void mp_pgerror_connection(const PGconn *conn, bool was_up, mp_arena *arena, mp_error *err)

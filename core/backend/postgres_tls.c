@@ -4,6 +4,7 @@
 ** distributions keep it. */
 #include "postgres_tls.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -74,6 +75,15 @@ static const char *system_bundle(void)
   return NULL;
 }
 
+/* libpq goes on without a certificate whose file is not there. */
+static mp_status find_file(const char *option, const char *path, mp_arena *arena, mp_error *err)
+{
+  if (path == NULL || access(path, R_OK) == 0)
+    return MP_OK;
+  return mp_error_set(err, arena, MP_E_TLS, "option %s: the file \"%s\" cannot be read: %s", option,
+                      path, strerror(errno));
+}
+
 mp_status mp_pgtls_choose(const mp_config *config, bool socket, bool local, mp_arena *arena,
                           mp_pgtls *out, mp_error *err)
 {
@@ -87,6 +97,10 @@ mp_status mp_pgtls_choose(const mp_config *config, bool socket, bool local, mp_a
                         "(leave it out, or give a host)",
                         mode);
   *out = (mp_pgtls){libpq_mode(mode), ca, cert, key};
+  if (!socket && (find_file("tls.ca", ca, arena, err) != MP_OK ||
+                  find_file("tls.cert", cert, arena, err) != MP_OK ||
+                  find_file("tls.key", key, arena, err) != MP_OK))
+    return err->kind;
   if (out->ca == NULL && verifies(out->mode)) {
     out->ca = system_bundle();
     if (out->ca == NULL)

@@ -46,7 +46,7 @@ local function describe_server(kind, verified)
     local encrypted, err = dial(url, options)
     assert.is_nil(encrypted)
     assert.equal(what, err.kind, tostring(err))
-    local text = err.message .. " " .. (err.hint or "")
+    local text = tostring(err)
     assert.truthy(text:find(words, 1, true), text)
     assert.falsy(text:find(plain:match ":([^:@/]+)@", 1, true), "the password is shown")
     return err
@@ -73,6 +73,14 @@ local function describe_server(kind, verified)
 
     it("is not asked when the file of the CA is not there", function()
       refused("tls", "/nowhere/ca.crt", plain, { tls = { ca = "/nowhere/ca.crt" } })
+      refused("tls", "is a file of certificates in PEM form", plain, { tls = { ca = "/etc/passwd" } })
+    end)
+
+    it("is not shown a certificate that is not there", function()
+      refused("tls", "option tls.cert: the file \"/nowhere/me.crt\" cannot be read", verified,
+        { tls = { cert = "/nowhere/me.crt", key = certificates .. "/client.key" } })
+      refused("tls", "option tls.key: the file \"/nowhere/me.key\" cannot be read", verified,
+        { tls = { cert = certificates .. "/client.crt", key = "/nowhere/me.key" } })
     end)
 
     it("believes a client by his certificate", function()

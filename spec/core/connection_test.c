@@ -233,6 +233,16 @@ static void connecting_has_a_clock(void **state)
   assert_string_equal(heard.message, "no connection within 0.015 s (connect_timeout)");
   assert_int_equal(heard.ready, 0);
   close_conn();
+  script("one", "connect -> hang");
+  config = config_for("fake", "one");
+  config->connect_timeout_ms = 15;
+  config->host = "far.example";
+  memset(&heard, 0, sizeof heard);
+  assert_int_equal(mp_connection_open(&conn, loop, config, NULL, &conn_events, NULL), MP_OK);
+  run_until(&heard.lost, 1);
+  assert_string_equal(heard.message,
+                      "no connection to far.example within 0.015 s (connect_timeout)");
+  close_conn();
 }
 
 static void a_refused_connect_is_lost_with_its_error(void **state)

@@ -155,6 +155,8 @@ describe("an option by the name that another library has for it", function()
       refused("unknown_option", ("no option %s (did you mean %s?)"):format(name, ours), { dialect = "postgres", [name] = 1 })
     end
     refused("unknown_option", "no option pool.min_size (did you mean pool.min?)", { dialect = "postgres", pool = { min_size = 1 } })
+    refused("unknown_option", "no option pool.maxx (did you mean pool.max?)", "postgres://db/shop?pool.maxx=3")
+    refused("unknown_option", "no option tls.mod (did you mean tls.mode?)", "mariadb://db/shop?tls.mod=off")
     local _, err = pcall(options.read, { dialect = "postgres", pool = { dbname = "x" } })
     assert.equal("no option pool.dbname", err.message) -- no option of a pool is meant
   end)

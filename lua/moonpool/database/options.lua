@@ -162,12 +162,12 @@ local elsewhere = {
 }
 
 local function suggest(path, name, names)
-  local found = vocabulary.suggest(name, names)
-  local ours = found == "" and elsewhere[name]
+  local found = vocabulary.nearest(name, names)
+  local ours = not found and elsewhere[name]
   if ours and (path == "" or ours:find(path, 1, true) == 1) then
     return " (did you mean " .. ours .. "?)"
   end
-  return found
+  return found and " (did you mean " .. path .. found .. "?)" or ""
 end
 
 local function check_one(path, spec, value)
