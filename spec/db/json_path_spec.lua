@@ -173,6 +173,18 @@ databases.each("a path into JSON", function(open, database)
     assert.equal(1, #groups)
     assert.is_nil(groups[1].data__theme)
     assert.equal(4, groups[1].count)
+    local function by_theme(query)
+      local list = {}
+      for place, row in ipairs(query:annotate{ count = mp.fn.count() }:all()) do
+        list[place] = tostring(row.data__theme or row.theme) .. " " .. row.count
+      end
+      return table.concat(list, ", ")
+    end
+    for _, grouped in ipairs{ Doc:values("data__theme"):order_by("data__theme"),
+      Doc:annotate{ theme = F.data.theme }:values("theme"):order_by("theme") } do
+      assert.equal("nil 4, 5 1, 5 1, dark 1, light 1", by_theme(grouped))
+    end
+    assert.equal("edcab", table.concat(Doc:filter{ name__lt = "f" }:distinct("data__theme"):order_by("data__theme", "name"):pluck("name")))
     local sums = Doc:aggregate{ n = mp.fn.sum(mp.cast("data__n", "decimal")), most = mp.fn.max(mp.cast("data__theme", "text")) }
     assert.equal("9007199254740996", tostring(sums.n):match "^%d+")
     assert.equal("light", sums.most)

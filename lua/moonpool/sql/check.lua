@@ -57,8 +57,7 @@ function check.order(shape, order, takes)
     local annotation = expression.annotation_of(resolver, item.operand)
     local grouped_by = false
     for _, column in ipairs(shape.group or {}) do
-      -- the order of JSON asks for more than the column itself
-      local is_column = not annotation and column.name == item.operand._path and resolved.kind ~= "json"
+      local is_column = not annotation and column.name == item.operand._path
       grouped_by = grouped_by or column == annotation or is_column
     end
     if not grouped_by then check_grouped(shape, resolver, resolved, "the order of groups") end

@@ -197,6 +197,8 @@ local function add_order(select, shape, resolver, order)
       if annotation and column.named and column.name == annotation.name then name = column.name end
     end
     if select.distinct and not name then check_distinct(shape, select.columns, resolved) end
+    -- what is in JSON is asked for more than once, and of a group only what it is grouped by, as it is written there
+    if shape.group and resolved.op == "json" then resolved = { op = "grouped", operand = resolved, kind = "json" } end
     items[i] = { expression = resolved, name = name, descending = descending, nulls = nulls }
   end
   if #items > 0 then select.order = items end
@@ -291,10 +293,14 @@ local function distinct_order(shape)
   return items
 end
 
--- Whether the order begins with the columns that rows are told apart by, as DISTINCT ON wants it.
-local function begins_with(shape, order)
+-- Whether the order begins with the columns that rows are told apart by, as DISTINCT ON wants it. That of JSON asks for
+-- what is in it.
+local function begins_with(shape, order, resolver)
   local names = {}
-  for _, column in ipairs(shape.distinct_on) do names[column._path] = true end
+  for _, column in ipairs(shape.distinct_on) do
+    if expression.resolve(resolver, column).kind == "json" then return false end
+    names[column._path] = true
+  end
   for i = 1, #shape.distinct_on do
     local path = order[i] and order[i].operand._path
     if not (path and names[path]) then return false end
@@ -307,7 +313,7 @@ end
 -- else as the rows whose place among their like is 1.
 local function add_distinct_on(select, shape, options)
   local order = distinct_order(shape)
-  local native = options.native and not options.bare and begins_with(shape, order)
+  local native = options.native and not options.bare and begins_with(shape, order, select.resolver)
   if native then
     add_conditions(select, shape, select.resolver)
     select.distinct_on = {}

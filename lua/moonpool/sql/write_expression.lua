@@ -60,6 +60,8 @@ function methods.json_order(w, item)
   return w
 end
 
+function visit.grouped(w, node) w:operand(node.operand) end
+
 -- ---- conditions as values ----
 
 function visit.truth(w, node)
