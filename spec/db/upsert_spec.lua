@@ -56,6 +56,30 @@ databases.each("a row that may be there", function(open)
     assert.equal(Person:get{ name = "ada" }.id, objects[1].id)
   end)
 
+  it("keeps what the new one does not name, whose defaults are for rows that are not there", function()
+    local Stock = mp.entity("Stock", { code = f.string{ max = 9, unique = true }, name = f.string{ null = true },
+      count = f.integer{ default = 1 } }, { database = db })
+    Stock:create_table()
+    local way = { conflict = { "code" } }
+    assert.equal(1, Stock:upsert({ code = "a", name = "x" }, way).count)
+    Stock:all_rows():update{ count = 5 }
+    local one = Stock:upsert({ code = "a", name = "y" }, way)
+    assert.same({ "y", 5, false }, { one.name, one.count, one:is_dirty() })
+    assert.same({ "y", 5 }, { Stock:upsert({ code = "a" }, way).name, Stock:one().count })
+    assert.is_nil(Stock:upsert({ code = "a", name = mp.null }, way).name)
+    way.on_conflict = "update"
+    -- of many rows what one of them names
+    assert.same({ 5, 1 }, (function()
+      Stock:bulk_create({ { code = "a", name = "z" }, { code = "b" } }, way)
+      return Stock:order_by("code"):pluck("count")
+    end)())
+    Stock:bulk_create({ { code = "a" }, { code = "b", count = 7 } }, way)
+    assert.same({ "z", 1 }, { Stock:get{ code = "a" }.name, Stock:get{ code = "a" }.count })
+    -- an object is a whole row
+    Stock:bulk_create({ Stock:build{ code = "b" } }, way)
+    assert.same({ 1, 1 }, Stock:order_by("code"):pluck("count"))
+  end)
+
   it("takes values of every kind", function()
     local values = { name = "ada", code = "01890a5d-ac96-774b-bcce-b302099a8057", seen = "2026-11-20T12:30:00.123456Z", age = 7 }
     local one = Person:upsert(values, { conflict = { "name" }, update = { "code", "seen", "age" } })

@@ -72,10 +72,10 @@ function bulk.create(q, rows, options)
   options = options or {}
   check("bulk_create", options, CREATE)
   local class, database, other = place_of(q)
-  local conflict = conflicts.read(class, options, options.on_conflict)
   if not vocabulary.is_array(rows) then
     return bad("bulk_create takes an array of rows, such as { { name = \"x\" } }, not " .. vocabulary.quoted(rows))
   end
+  local conflict = conflicts.read(class, options, options.on_conflict, rows)
   state.write_next(nil, rows)
   local groups, objects = grouping.rows(class, rows, options.returning ~= false)
   local done, total, count = 0, #rows, 0
@@ -116,7 +116,7 @@ function bulk.upsert(q, values, options)
   options = options or {}
   check("upsert", options, UPSERT)
   local class, database, other = place_of(q)
-  local conflict = conflicts.read(class, options, "update")
+  local conflict = conflicts.read(class, options, "update", { values })
   local one = building.build(class, values, false)
   local params, n, omitted = validation.values(one, class, {}, 0)
   local names = validation.columns(class, omitted)

@@ -6,6 +6,7 @@ local core = require "moonpool.core"
 local errors = require "moonpool.errors"
 local grouping = require "moonpool.entity.grouping"
 local loading = require "moonpool.entity.loading"
+local object = require "moonpool.entity.object"
 local row = require "moonpool.sql.row"
 local state = require "moonpool.entity.state"
 local statement = require "moonpool.database.statement"
@@ -43,6 +44,27 @@ local function kept_fields(model, conflict, keys)
     end
   end
   return fixed
+end
+
+-- What rows say themselves, in the order of the columns: defaults are for rows that are not there yet. An object is a whole row.
+local function named_columns(class, rows)
+  local named, whole = {}, false
+  for _, values in ipairs(rows) do
+    whole = whole or object.is(values)
+    for name in pairs(type(values) == "table" and not whole and values or {}) do
+      local field = class.model.by_name[name]
+      for _, column in ipairs(field and field:locals() or {}) do
+        named[column.attribute] = true
+      end
+    end
+  end
+  local list = {}
+  for _, column in ipairs(class.columns) do
+    if whole or named[column.attribute] then
+      list[#list + 1] = column
+    end
+  end
+  return list
 end
 
 -- The version is counted, not taken over; the time of a change is that of the new row.
@@ -102,9 +124,10 @@ end
 --- What a conflict is and what happens then: two arrays of attributes, or nil for none.
 ---@param options {conflict: string[]?, update: string[]?}
 ---@param mode string? "ignore" or "update"
+---@param rows table[] what is to be written; without `update` what these name is taken over
 ---@return {conflict: string[], update: string[]}?
 --- Raises bad_argument, unknown_field.
-function conflicts.read(class, options, mode)
+function conflicts.read(class, options, mode, rows)
   if mode == nil then
     if options.conflict or options.update then
       return bad("conflict and update need on_conflict = \"ignore\" or \"update\"")
@@ -129,10 +152,13 @@ function conflicts.read(class, options, mode)
       update = conflicts.attributes(class, options.update, "update")
     else
       local fixed = kept_fields(class.model, conflict, keys)
-      for _, column in ipairs(class.columns) do
+      for _, column in ipairs(named_columns(class, rows)) do
         if not (fixed[column.attribute] or column.field.version) then
           update[#update + 1] = column.attribute
         end
+      end
+      if update[1] == nil then -- a row that is there is found all the same
+        update[1] = conflict[1]
       end
     end
     if update[1] == nil then

@@ -222,7 +222,7 @@ function Query:bulk_create(rows, options) end
 ---@param names string[]
 ---@return integer rows
 function Query:bulk_update(objects, names) end
---- Insert a row, or change the one that is in the way.
+--- Insert a row, or change the one that is in the way: what values names, or only the fields of update.
 ---@param values table
 ---@param options {conflict: string[]?, update: string[]?}?
 ---@return moonpool.object
