@@ -55,6 +55,16 @@ databases.each("with_cte", function(open)
     assert.equal(2, below(2):annotate{ n = fn.count("items") }:order_by("-n", "id"):limit(2):all()[1].n)
   end)
 
+  it("is a part of unions and the like, with its definition", function()
+    local other = Category:filter{ name__in = { "other", "cats" } }
+    assert.equal("animals cats dogs lions other", names(below(2):union(other)))
+    assert.equal("animals cats dogs lions other", names(other:union(below(2))))
+    assert.equal("animals cats dogs lions plants", names(below(2):union(below(6))))
+    assert.equal("cats", names(below(2):intersection(other)))
+    assert.equal("all plants other", names(Category:difference(below(2))))
+    assert.equal("dogs lions other", names(below(2):order_by("-id"):limit(1):union(Category:filter{ name__in = { "other", "dogs" } })))
+  end)
+
   it("ends in a circle, where each row is found once", function()
     Category:filter{ id = 1 }:update{ parent = 5 }
     assert.equal("all animals cats dogs lions plants", names(below(3)))

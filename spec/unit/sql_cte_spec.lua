@@ -68,6 +68,20 @@ describe("with_cte", function()
     }, "count")
   end)
 
+  it("stands in a part of a union, enclosed as each server takes it", function()
+    local named = Category:with_cte "named"
+    named = named:with_cte("named", Category:filter { name = "x" })
+    sql.assert(named:union(Category:filter { id = 1 }):values("name"), {
+      postgres = [[SELECT "name" FROM ((WITH "named" AS (SELECT "id", "name", "parent_id" FROM "category" WHERE "name" = $1) ]]
+        .. [[SELECT "id", "name", "parent_id" FROM "named" AS "category") UNION SELECT "id", "name", "parent_id" FROM "category" WHERE "id" = $2) AS "category"]],
+      mariadb = [[SELECT `name` FROM (SELECT * FROM (WITH `named` AS (SELECT `id`, `name`, `parent_id` FROM `category` WHERE `name` = ?) ]]
+        .. [[SELECT `id`, `name`, `parent_id` FROM `named` AS `category`) AS `member` UNION SELECT `id`, `name`, `parent_id` FROM `category` WHERE `id` = ?) AS `category`]],
+      sqlite = [[SELECT "name" FROM (SELECT * FROM (WITH "named" AS (SELECT "id", "name", "parent_id" FROM "category" WHERE "name" = ?1) ]]
+        .. [[SELECT "id", "name", "parent_id" FROM "named" AS "category") UNION SELECT "id", "name", "parent_id" FROM "category" WHERE "id" = ?2) AS "category"]],
+      params = { "x", 1 },
+    })
+  end)
+
   it("goes with changes, whose rows are told by their keys", function()
     local below = Category:with_cte "below"
     sql.assert_delete(Item:filter { category__in = below }:with_cte("below", Category:filter { id = 5 }:union(Category:filter { parent__in = below })), {

@@ -214,6 +214,12 @@ return common.dialect {
     w:say("NOT ("):operand(node.left):say(" <=> "):operand(node.right):say(")")
   end,
 
+  -- The server takes no WITH inside of parentheses.
+  member = function(w, select)
+    if not select.ctes then return common.member(w, select) end
+    w:say("SELECT * FROM ("):select(select):say(") AS "):name("member")
+  end,
+
   limits = function(w, top, skip)
     if skip and not top then
       w:say(" LIMIT 18446744073709551615 OFFSET "):slot(skip)
