@@ -38,6 +38,35 @@ databases.each("on_delete", function(open)
     assert.equal(0, Part:count())
   end)
 
+  it("cascade counts the rows that were asked for once, also where one of them takes another along", function()
+    db = open()
+    local Node = mp.entity("Node", { name = f.string{ max = 9 },
+      parent = f.belongs_to("Node", { null = true, inverse = "nodes", on_delete = "cascade" }) }, { database = db })
+    local Team = mp.entity("Team", { lead = f.belongs_to("Person", { null = true, on_delete = "cascade" }) }, { database = db })
+    local Person = mp.entity("Person", { team = f.belongs_to("Team", { null = true, on_delete = "cascade" }) }, { database = db })
+    db:create_all()
+    local function fill()
+      local a = Node:create{ name = "a" }
+      a.nodes:create{ name = "b" }.nodes:create{ name = "c" }
+      Node:create{ name = "d" }
+    end
+    fill()
+    assert.equal(3, Node:filter{ name__in = { "a", "b", "c" } }:delete())
+    assert.equal(1, Node:count())
+    fill()
+    assert.equal(1, Node:filter{ name = "a" }:delete()) -- what else goes is not counted
+    assert.equal(2, Node:all_rows():delete())
+    fill()
+    assert.equal(2, Node:order_by("name"):limit(2):delete())
+    assert.equal(0, Node:none():delete())
+    local team = Team:create{}
+    Person:create{ team = team }
+    team.lead = Person:create{ team = team }
+    team:save()
+    assert.equal(2, Person:all_rows():delete())
+    assert.equal(0, Team:count())
+  end)
+
   it("set_null leaves them without", function()
     declare{ on_delete = "set_null", null = true }
     Owner:get(1):delete()

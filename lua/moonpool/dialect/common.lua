@@ -29,6 +29,7 @@
 --   lacks_schemas      whether tables stand in no schema; create_schema(name): optional, what makes one
 --   keys_stay_inside   whether a foreign key without a schema means that of its own table
 --   lacks_set_default  whether ON DELETE SET DEFAULT does nothing
+--   counts_cascaded    whether DELETE counts a row that another row of the same statement took along
 --   drops_between      optional: what is said before and after tables are dropped
 --   drops_together     whether one DROP TABLE may name several
 --   commits_tables     whether CREATE TABLE and the like commit the transaction

@@ -246,6 +246,7 @@ dialect = common.dialect {
   end,
 
   distinct_on = true,
+  counts_cascaded = true,
 
   -- Of joined tables only the rows that were asked for: what an outer join may leave empty cannot be locked.
   lock = function(w, select)

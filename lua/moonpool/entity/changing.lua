@@ -72,18 +72,31 @@ local function takes_nothing(name, given)
   end
 end
 
+-- Deletes them, and counts them before where the server does not count those that went with another one.
+local function remove(q, st, database, dialect)
+  local params, n = st:bind(q)
+  if dialect.counts_cascaded or not guard.takes_own(q.model) then
+    return (run(database, nil, st.sql, st.access, params, n, options_of(database, st), core.take))
+  end
+  return transaction.within(database, function()
+    local rows = q:count()
+    run(database, nil, st.sql, st.access, params, n, options_of(database, st), core.take)
+    return rows
+  end)
+end
+
 --- Delete the rows for good, also where the entity has soft_delete; runs no hooks.
 ---@return integer rows, table<string, integer> rows by entity
 --- Raises unfiltered, foreign_key and the other errors of a statement.
 function methods:purge(given)
   takes_nothing("purge", given)
   local class, database = place_of(self)
-  local st = compile.delete(self, loading.dialect_of(database))
+  local dialect = loading.dialect_of(database)
+  local st = compile.delete(self, dialect)
   local rows = 0
   if not st.empty then
     rows = guard.around(self.model, database, self, true, "rows of " .. class.name, function()
-      local params, n = st:bind(self)
-      return (run(database, nil, st.sql, st.access, params, n, options_of(database, st), core.take))
+      return remove(self, st, database, dialect)
     end)
   end
   return rows, { [class.name] = rows }

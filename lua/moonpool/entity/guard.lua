@@ -13,6 +13,7 @@ local guard = {}
 
 -- model -> list of { field, path }: the rows of field.model whose path leads to the rows that are to be deleted
 local known = setmetatable({}, { __mode = "k" })
+local own = setmetatable({}, { __mode = "k" }) -- model -> whether its rows take rows of the same table along
 
 local function collect(model, behind, passed, list)
   local seen = {} -- entities that share a table have its relations all
@@ -47,7 +48,35 @@ end
 
 model_of.on_declare(function()
   known = setmetatable({}, { __mode = "k" })
+  own = setmetatable({}, { __mode = "k" })
 end)
+
+-- Whether the rows of `target` go with those of `model`, behind relations that cascade.
+local function takes(model, target, passed)
+  for _, other in ipairs(model_of.all()) do
+    for _, field in ipairs(other.references) do
+      local leads = not field.apart and field.on_delete == "cascade" and model_of.find(field.target_name)
+      if leads and leads.base == model.base and not passed[other] then
+        passed[other] = true
+        if other.base == target.base or takes(other, target, passed) then
+          return true
+        end
+      end
+    end
+  end
+  return false
+end
+
+--- Whether a row of the model can take another one of its own table along when it is deleted.
+---@return boolean
+function guard.takes_own(model)
+  local found = own[model]
+  if found == nil then
+    found = takes(model, model, {})
+    own[model] = found
+  end
+  return found
+end
 
 -- The rows that lead to those that are to be deleted: to an object, or to the rows of a query set.
 local function rows_behind(one, database, rows, is_query, marks)
