@@ -1,8 +1,14 @@
 -- Query sets of a shape that was built before: their values are checked and converted as those of the first.
 
+local change = require "moonpool.sql.change"
+local core = require "moonpool.core"
+local dialect = require "moonpool.dialect"
 local errors = require "moonpool.errors"
 local f = require("moonpool.field").types
 local sql = require "spec.support.sql"
+local tree = require "moonpool.tree"
+
+local F = tree.F
 
 local Reader = sql.entity("Reader", {
   name = f.string(),
@@ -51,5 +57,81 @@ describe("an order that was asked for before", function()
     refused("order_by of Reader takes", Reader.order_by, Reader:order_by("name"), "name", 3)
     refused("order_by of Reader takes", Reader.order_by, Reader:order_by("name"), nil)
     refused("order_by of Reader takes", Reader.order_by, Reader:order_by("name"), "name", nil)
+  end)
+end)
+
+describe("an update of a form that was compiled before", function()
+  local asked = {}
+  local Stock = sql.entity("Stock", {
+    name = f.string { max = 5, validate = function(name)
+      asked[#asked + 1] = name
+      return name ~= "bad", "is bad"
+    end },
+    amount = f.integer(),
+    price = f.float { null = true },
+    prefs = f.json { null = true },
+  })
+  local Shelf = sql.entity("Shelf", { amount = f.integer() })
+
+  local function expect_counted(values, params)
+    sql.assert_update(Stock:filter { id = 7 }, values, {
+      postgres = [[UPDATE "stock" SET "name" = $1, "amount" = "amount" + $2::bigint WHERE "id" = $3]],
+      mariadb = [[UPDATE `stock` SET `name` = ?, `amount` = `amount` + ? WHERE `id` = ?]],
+      sqlite = [[UPDATE "stock" SET "name" = ?1, "amount" = mp_fit(mp_add("amount", ?2), 32) WHERE "id" = ?3]],
+      params = params,
+    })
+  end
+
+  it("takes other values, in whatever order their names come", function()
+    expect_counted({ name = "a", amount = F.amount + 1 }, { "a", 1, 7 })
+    expect_counted({ name = "b", amount = F.amount + 2 }, { "b", 2, 7 })
+    local turned = { a1 = 1, a2 = 2, a3 = 3, a4 = 4, a5 = 5, amount = F.amount + 3 }
+    turned.name = "c"
+    for place = 1, 5 do turned["a" .. place] = nil end
+    expect_counted(turned, { "c", 3, 7 })
+    expect_counted(turned, { "c", 3, 7 })
+  end)
+
+  it("checks them as ever, each once", function()
+    expect_counted({ name = "a", amount = F.amount + 1 }, { "a", 1, 7 })
+    asked = {}
+    change.update(Stock:filter { id = 7 }, dialect.get "postgres", { name = "d", amount = F.amount + 1 })
+    assert.same({ "d" }, asked)
+    for _, name in ipairs { "bad", "too long", 7 } do
+      sql.error("validation", function()
+        change.update(Stock:filter { id = 7 }, dialect.get "postgres", { name = name, amount = F.amount + 1 })
+      end)
+    end
+  end)
+
+  it("is another one with a value of another kind, the column of another entity, NULL or a table", function()
+    local function text(values)
+      local found = change.update(Stock:filter { id = 7 }, dialect.get "postgres", values)
+      return found.sql
+    end
+    local plain, cast = text { price = F.price + 1 }, text { price = F.price + 1.5 }
+    assert.equal(plain, text { price = F.price + 2 })
+    assert.equal(cast, text { price = F.price + 2.5 })
+    assert.equal(plain, text { price = Stock.price + 3 })
+    sql.error("bad_argument", function() return text { price = Shelf.amount + 3 } end)
+    assert.matches('"price" = NULL', text { price = core.null })
+    assert.matches('"price" = $1', text { price = 1.5 }, 1, true)
+    assert.matches('"price" = NULL', text { price = core.null })
+    assert.matches('"prefs" = $1', text { prefs = { a = 1 } }, 1, true)
+    assert.matches('"prefs" = $1', text { prefs = { 2 } }, 1, true)
+    sql.error("bad_argument", function() return text(setmetatable({ price = F.price + 1 }, {})) end)
+    sql.error("bad_argument", function() return text { amount = F.amount + true } end)
+  end)
+
+  it("is another one with limits", function()
+    local q = Stock:filter { id__gt = 1 }
+    local whole, some = change.update(q, dialect.get "postgres", { amount = 1 }), nil
+    for count = 1, 2 do
+      local params
+      some, params = change.update(q:limit(count), dialect.get "postgres", { amount = 5 })
+      assert.same({ 5, 1, count }, params)
+    end
+    assert.not_equal(whole.sql, some.sql)
+    assert.equal(whole, (change.update(q, dialect.get "postgres", { amount = 2 })))
   end)
 end)

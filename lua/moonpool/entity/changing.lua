@@ -59,10 +59,12 @@ function methods:update(values, given)
     return errors.raise("bad_argument", "update takes one table of values: which rows is said by filter before it")
   elseif type(values) ~= "table" then
     return errors.raise("bad_argument", "update takes a table of values, not " .. vocabulary.quoted(values))
-  elseif next(values) == nil or getmetatable(values) ~= nil then
-    return run_update(self, values) -- says what is wrong
   end
-  return run_update(self, with_traits(self.model, values))
+  local model = self.model
+  if (model.stamp or model.version) and next(values) ~= nil and getmetatable(values) == nil then
+    values = with_traits(model, values)
+  end
+  return run_update(self, values) -- says what is wrong with them
 end
 
 -- What it is given would be dropped without a word, and more rows be changed than were meant.

@@ -1,6 +1,7 @@
 -- UPDATE and DELETE of query sets. Rows that one WHERE cannot tell on every server (joins, limits, sub-selects of the
 -- table that changes) are told by their keys.
 
+local assigned_room = require "moonpool.sql.assigned"
 local core = require "moonpool.core"
 local errors = require "moonpool.errors"
 local expression = require "moonpool.resolve.expression"
@@ -144,6 +145,7 @@ local function walk_assignments(walk, list)
   for _, one in ipairs(list) do
     template.say(walk, "set " .. one.field.name)
     if one.expression then
+      one.first = walk.count + 1
       one.template = template.expression(walk, one.expression)
     elseif one.is_value then
       template.say(walk, "?")
@@ -216,6 +218,8 @@ end
 --- Change columns of the rows of a query set. Raises unfiltered, bad_argument, validation.
 ---@return moonpool.statement, any[] params, integer n
 function change.update(q, dialect, values)
+  local again, known_slots = assigned_room.find(q, dialect, values)
+  if again then return again, again:fill(known_slots) end
   local list = read_assignments(q.model, values)
   change.check(q, "update")
   local first = q.shape.count
@@ -234,6 +238,7 @@ function change.update(q, dialect, values)
     local take = found.takes[i]
     if take then slots[i] = take:convert(slots[i]) end
   end
+  assigned_room.remember(q, dialect, values, list, found)
   return found, found:fill(slots, q.top, q.skip)
 end
 

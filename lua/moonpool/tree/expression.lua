@@ -33,13 +33,15 @@ end
 ---@param model table?
 ---@param path string
 function expression.path(model, path)
-  return new { _op = "path", _model = model, _path = path }
+  return new { _op = "path", _model = model or false, _path = path } -- reading what is not there asks a metamethod
 end
 
 -- A condition as a value is true or false.
 local function value(v)
-  if is_expression(v) then return v end
-  if condition.is(v) then return new { _op = "truth", condition = v } end
+  if type(v) == "table" then
+    if is_expression(v) then return v end
+    if condition.is(v) then return new { _op = "truth", condition = v } end
+  end
   return new { _op = "value", value = v }
 end
 
@@ -196,9 +198,27 @@ end
 methods.asc = order(false)
 methods.desc = order(true)
 
+-- Names come from the program's text and are few; more of them are its input.
+local MOST_NAMES = 1000
+local name_n = 0
+
+-- A path is never changed, so one serves all that say it.
+local named = setmetatable({}, {
+  __index = function(known, name)
+    local made = expression.path(nil, name)
+    if type(name) ~= "string" then return made end
+    if name_n >= MOST_NAMES then
+      for old in pairs(known) do known[old] = nil end
+      name_n = 0
+    end
+    known[name], name_n = made, name_n + 1
+    return made
+  end,
+})
+
 --- mp.F: mp.F.balance, mp.F.author__name.
 expression.names = setmetatable({}, {
-  __index = function(_, name) return expression.path(nil, name) end,
+  __index = named,
   __newindex = function() errors.raise("bad_argument", "mp.F cannot be changed") end,
 })
 

@@ -1,0 +1,116 @@
+-- What update assigns, known by its form: plain values, and calculations with columns and plain values. A form that was
+-- compiled before makes neither text nor templates: its values are checked, put in their places, and that is all.
+
+local core = require "moonpool.core"
+local tree_expression = require "moonpool.tree.expression"
+
+local null, kind_of = core.null, core.kind_of
+local is_expression = tree_expression.is
+local getmetatable, next, type = getmetatable, next, type
+local unpack = unpack or table.unpack
+
+local assigned = {}
+
+-- known[ASSIGNED][name][form]...[LEAF], in whatever order pairs gives the names, with what a query set has in `known`
+-- beside. A path that says which entity it is of begins in another way than one that does not.
+local ASSIGNED, LEAF, PLAIN, OF_MODEL = {}, {}, {}, {}
+
+local function go(from, key, grow)
+  local to = from[key]
+  if not to and grow then
+    to = {}
+    from[key] = to
+  end
+  return to
+end
+
+-- Go on by the form of an expression, and add its values to the list. nil: it is of another sort, or not known; grow: it
+-- will be.
+local function follow(from, node, values, grow)
+  local op = node._op
+  if op == "path" then
+    local model = node._model
+    if model then
+      local of_model = go(from, OF_MODEL, grow)
+      from = of_model and go(of_model, model.name, grow)
+    else
+      from = go(from, op, grow)
+    end
+    return from and go(from, node._path, grow)
+  elseif op == "value" then
+    local value = node.value
+    if value == nil or value == null or type(value) == "table" then return nil end
+    values[#values + 1] = value
+    from = go(from, op, grow)
+    return from and go(from, kind_of(value), grow)
+  elseif op == "binary" then
+    from = go(from, node.operator, grow)
+    from = from and follow(from, node.left, values, grow)
+    return from and follow(from, node.right, values, grow)
+  end
+  return nil
+end
+
+-- The same for one assignment.
+local function follow_one(from, name, value, values, grow)
+  from = go(from, name, grow)
+  if not from then return nil end
+  if type(value) ~= "table" then
+    if value == null then return nil end
+    values[#values + 1] = value
+    return go(from, PLAIN, grow)
+  end
+  return is_expression(value) and follow(from, value, values, grow)
+end
+
+--- The statement of an update whose form is known, and its slots; nil where it is not, or a value is not taken.
+---@return moonpool.statement?, any[]? slots
+function assigned.find(q, dialect, values)
+  local known, given = q.shape.known[ASSIGNED], {}
+  if not known or q.top or q.skip or getmetatable(values) ~= nil then return nil end
+  for name, value in next, values do
+    known = follow_one(known, name, value, given)
+    if not known then return nil end
+  end
+  local leaf = known[LEAF]
+  local found = leaf and leaf.statements[dialect]
+  if not found then return nil end
+  local slots, takes, fields, places = { unpack(q.slots, 1, q.shape.count) }, found.takes, leaf.fields, leaf.places
+  for i = 1, #given do
+    local value, place, field = given[i], places[i], fields[i]
+    if field then
+      value = field:check(value)
+      if value == nil then return nil end
+    elseif takes[place] then
+      value = takes[place]:convert(value)
+    end
+    slots[place] = value
+  end
+  return found, slots
+end
+
+--- Remember what such values were compiled to.
+---@param list table[] the assignments: field, value, index of a plain value's slot, first slot of an expression's
+function assigned.remember(q, dialect, values, list, found)
+  if q.top or q.skip then return end
+  local by_field = {}
+  for _, one in ipairs(list) do by_field[one.field] = one end
+  local known, given, fields, places = go(q.shape.known, ASSIGNED, true), {}, {}, {}
+  for name, value in next, values do
+    local before, one = #given, by_field[q.model:field(name)]
+    known = one and follow_one(known, name, value, given, true)
+    if not known then return end
+    for i = before + 1, #given do
+      fields[i] = one.is_value and one.field
+      places[i] = (one.index or one.first) + i - before - 1
+    end
+  end
+  local leaf = known[LEAF]
+  if not leaf then
+    leaf = { fields = fields, places = places, statements = {} }
+    known[LEAF] = leaf
+  end
+  leaf.statements[dialect] = found
+end
+
+return assigned
