@@ -110,7 +110,8 @@ function core.parse_url(text) end
 ---@class moonpool.core.lease : userdata   released when collected
 local lease = {}
 --- take: true or false (fresh), or nil, error (the lease is then over)
----@param access "read"|"write"  ---@param timeout number?  ---@return moonpool.core.lease, op
+---@param access "read"|"write"  ---@param timeout number?
+---@return moonpool.core.lease, op, boolean at_once  at_once: a connection was there, the answer can be taken without waiting
 function pool:acquire(access, timeout) end
 function lease:release() end
 function lease:destroy() end
@@ -126,8 +127,9 @@ function lease:state() end
 function lease:over() end
 ---@return boolean  lost while nothing ran on it: the next statement says so, those behind it are answered stale_handle
 function lease:loss_untold() end
---- isolation: "read committed" "repeatable read" "serializable" or nil.
----@return op
+--- isolation: "read committed" "repeatable read" "serializable" or nil. This and the others that follow: true where it is kept
+--- back and goes in front of the next statement, so that there is nothing to wait for.
+---@return op|true
 function lease:begin(isolation, read_only, deferrable) end
 function lease:commit() end
 function lease:rollback() end
@@ -140,6 +142,11 @@ function lease:rollback_to() end
 -- bad_parameters naming the place for a value that no database takes. options: { own = true (the ORM's own text), timeout = seconds of
 -- running, max_rows, max_bytes, no_cache, chunk = rows of a stream's chunk, kinds = array of kinds, one for each parameter (a text is
 -- then sent as that kind, a table for `array` as an array of the server's) }; nil for none.
+
+--- Options that are told with many statements are read once. The same table, with what was read behind key 1; nobody
+--- changes it from here on.
+---@param options table  ---@return table options
+function core.options(options) end
 
 ---@return op
 function pool:query(sql, access, params, n, options) end

@@ -86,6 +86,7 @@ void lmp_pool_closed(lmp_pool *pool); /* one that asked for it has been told */
 void lmp_open_pools(lua_State *L, int hub);
 void lmp_open_leases(lua_State *L, int hub);
 void lmp_open_rows(lua_State *L, int hub);
+void lmp_open_statements(lua_State *L, int hub);
 void lmp_open_fakes(lua_State *L, int hub);
 void lmp_open_urls(lua_State *L, int hub);
 

@@ -72,6 +72,7 @@ static int pool_acquire(lua_State *L)
   lmp_lease **slot = lua_newuserdata(L, sizeof *slot);
   lmp_lease *lease;
   lmp_op *op;
+  bool held;
   *slot = NULL;
   luaL_getmetatable(L, LMP_LEASE_TYPE);
   lua_setmetatable(L, -2);
@@ -95,10 +96,12 @@ static int pool_acquire(lua_State *L)
   op->lease = lease;
   *slot = lease;
   mp_lease_acquire(&lease->lease, pool->pool);
-  if (mp_lease_is_held(&lease->lease))
+  held = mp_lease_is_held(&lease->lease);
+  if (held)
     lease_ready(&lease->lease);
   lmp_push_op(L, op);
-  return 2;
+  lua_pushboolean(L, held);
+  return 3;
 }
 
 static int lease_release(lua_State *L)
@@ -178,14 +181,13 @@ static int submit_tx(lua_State *L, mp_txop what, const mp_txoptions *options)
 {
   lmp_lease *lease = lmp_check_lease(L, 1);
   lmp_hub *hub = lease->pool->hub;
-  lmp_op *op = lmp_op_new(L, hub, LMP_OP_KEPT);
   mp_txoptions *kept = NULL;
+  lmp_op *op;
   if (mp_lease_keep(&lease->lease, what, options)) {
-    lmp_op_ready(op, true);
-    lmp_push_op(L, op);
+    lua_pushboolean(L, 1);
     return 1;
   }
-  op->type = LMP_OP_REQUEST;
+  op = lmp_op_new(L, hub, LMP_OP_REQUEST);
   if (mp_request_new(&op->req) == MP_OK)
     kept = mp_arena_alloc(op->req->arena, sizeof *kept);
   if (op->req != NULL)

@@ -188,6 +188,7 @@ LMP_EXPORT int luaopen_moonpool_core(lua_State *L)
   lmp_open_pools(L, hub);
   lmp_open_leases(L, hub);
   lmp_open_rows(L, hub);
+  lmp_open_statements(L, hub);
   lmp_open_fakes(L, hub);
   lmp_open_urls(L, hub);
   lua_pushvalue(L, -1);

@@ -212,8 +212,6 @@ static void stop(lmp_op *op, mp_status why)
   case LMP_OP_SIGNAL:
     op->abandon(op);
     break;
-  case LMP_OP_KEPT:
-    break; /* done: whoever forgets it gives the lease back, or goes on in its transaction */
   case LMP_OP_CLOSE:
     break; /* a pool that closes cannot be told not to */
   }
@@ -270,7 +268,6 @@ static int op_take(lua_State *L)
     break;
   case LMP_OP_TIMER:
   case LMP_OP_CLOSE:
-  case LMP_OP_KEPT:
     lua_pushboolean(L, 1);
     break;
   }

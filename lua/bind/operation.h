@@ -11,7 +11,6 @@ typedef enum lmp_optype {
   LMP_OP_REQUEST,
   LMP_OP_TIMER,
   LMP_OP_ACQUIRE,
-  LMP_OP_KEPT, /* a transaction statement that was done at once */
   LMP_OP_CLOSE,
   LMP_OP_PASSWORD,
   LMP_OP_SIGNAL

@@ -73,7 +73,30 @@ typedef struct options {
   size_t max_rows, max_bytes, chunk, rows_before;
   const char *columns, *table; /* kept by the table of options */
   int kinds;                   /* place of the array of kinds on the stack, 0: none */
+  const uint8_t *kind_list;    /* or the kinds themselves, where they were read before */
+  int kind_n;
 } options;
+
+/* Options that are told with many statements are read once (core.options): this is then behind key 1 of their table. Whoever copies
+** that table copies the key too, so the place where it belongs is in it. */
+typedef struct prepared {
+  const void *table;
+  options told;
+  uint8_t kinds[];
+} prepared;
+
+static bool were_prepared(lua_State *L, int idx, options *o)
+{
+  const prepared *found;
+  lua_rawgeti(L, idx, 1);
+  found = lua_touserdata(L, -1);
+  lua_pop(L, 1); /* the table keeps it */
+  if (found == NULL || found->table != lua_topointer(L, idx))
+    return false;
+  *o = found->told;
+  o->kind_list = found->kinds;
+  return true;
+}
 
 static size_t count_of(lua_State *L, int idx)
 {
@@ -121,6 +144,8 @@ static options read_options(lua_State *L, int idx)
   if (lua_isnoneornil(L, idx))
     return o;
   luaL_checktype(L, idx, LUA_TTABLE);
+  if (were_prepared(L, idx, &o))
+    return o;
   lua_pushnil(L);
   room = lua_gettop(L);
   lua_pushnil(L);
@@ -148,15 +173,41 @@ static void apply(mp_request *req, const options *o)
   }
 }
 
-static mp_kind kind_at(lua_State *L, int kinds, int i)
+static mp_kind kind_at(lua_State *L, const options *o, int i)
 {
   lua_Integer kind;
-  if (kinds == 0)
+  if (o->kind_list != NULL)
+    return i <= o->kind_n ? (mp_kind)o->kind_list[i - 1] : MP_NULL;
+  if (o->kinds == 0)
     return MP_NULL;
-  lua_rawgeti(L, kinds, i);
+  lua_rawgeti(L, o->kinds, i);
   kind = lua_tointeger(L, -1);
   lua_pop(L, 1);
   return kind > MP_NULL && kind < MP_KIND_N ? (mp_kind)kind : MP_NULL;
+}
+
+/* options(table): the same table, which nobody changes from here on. */
+static int statement_options(lua_State *L)
+{
+  options o;
+  prepared *made;
+  int n;
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  lua_pushnil(L); /* what a copied table brings along */
+  lua_rawseti(L, 1, 1);
+  o = read_options(L, 1);
+  n = o.kinds == 0 ? 0 : (int)lua_rawlen(L, o.kinds);
+  made = lua_newuserdatauv(L, sizeof *made + (size_t)n, 0);
+  made->table = lua_topointer(L, 1);
+  made->told = o;
+  made->told.kinds = 0;
+  made->told.kind_n = n;
+  for (int i = 1; i <= n; i++)
+    made->kinds[i - 1] = (uint8_t)kind_at(L, &o, i);
+  lua_rawseti(L, 1, 1);
+  lua_settop(L, 1);
+  return 1;
 }
 
 /* The kind of the refusal of the value on the top. */
@@ -181,11 +232,12 @@ static mp_status read_value(lua_State *L, int i, mp_kind kind, mp_arena *arena, 
 }
 
 /* Read n values of the array at idx into out. */
-static mp_status read_row(lua_State *L, int idx, int n, int kinds, mp_arena *arena, mp_value *out)
+static mp_status read_row(lua_State *L, int idx, int n, const options *o, mp_arena *arena,
+                          mp_value *out)
 {
   mp_status status = MP_OK;
   for (int i = 1; i <= n && status == MP_OK; i++) {
-    mp_kind kind = kind_at(L, kinds, i);
+    mp_kind kind = kind_at(L, o, i);
     lua_rawgeti(L, idx, i);
     status = read_value(L, i, kind, arena, &out[i - 1]);
   }
@@ -194,7 +246,7 @@ static mp_status read_row(lua_State *L, int idx, int n, int kinds, mp_arena *are
 
 /* The same for rows that stand one behind the other in one array: those of n values from row `from` on; turned: column by
 ** column. On failure *at is the row. */
-static mp_status read_rows(lua_State *L, int idx, size_t from, size_t rows, int n, int kinds_idx,
+static mp_status read_rows(lua_State *L, int idx, size_t from, size_t rows, int n, const options *o,
                            bool turned, mp_arena *arena, mp_value *out, size_t *at)
 {
   mp_kind *kinds = mp_arena_alloc(arena, (size_t)n * sizeof *kinds + 1);
@@ -205,7 +257,7 @@ static mp_status read_rows(lua_State *L, int idx, size_t from, size_t rows, int 
     return MP_E_OUT_OF_MEMORY;
   }
   for (int i = 0; i < n; i++)
-    kinds[i] = kind_at(L, kinds_idx, i + 1);
+    kinds[i] = kind_at(L, o, i + 1);
   for (*at = 0; *at < rows; ++*at)
     for (int i = 0; i < n; i++) {
       mp_status status;
@@ -245,7 +297,7 @@ static int run_one(lua_State *L, mp_op what)
     values = mp_arena_zalloc(op->req->arena, (size_t)n * sizeof *values);
     if (values == NULL)
       return no_memory(L, op);
-    status = read_row(L, 4, n, o.kinds, op->req->arena, values);
+    status = read_row(L, 4, n, &o, op->req->arena, values);
     if (status != MP_OK)
       return refuse(L, op, status);
   }
@@ -313,7 +365,7 @@ static int run_rows(lua_State *L, mp_op what, bool turned)
   values = mp_arena_zalloc(op->req->arena, rows * (size_t)n * sizeof *values + 1);
   if (values == NULL)
     return no_memory(L, op);
-  status = read_rows(L, 3, from, rows, n, o.kinds, turned, op->req->arena, values, &at);
+  status = read_rows(L, 3, from, rows, n, &o, turned, op->req->arena, values, &at);
   if (status != MP_OK) {
     lmp_op_free(op);
     return lmp_raise_row(L, status, (lua_Integer)(o.rows_before + from + at) + 1, "row %d, %s",
@@ -389,7 +441,7 @@ static int statement_copy_rows(lua_State *L)
   if (values == NULL || kinds == NULL)
     return no_memory(L, op);
   for (int i = 0; i < n; i++)
-    kinds[i] = kind_at(L, o.kinds, i + 1);
+    kinds[i] = kind_at(L, &o, i + 1);
   for (; rows < most && bytes < ROWS_BYTES && push_plain_row(L, 3, from + rows, n); rows++) {
     for (int i = 0; i < n; i++) {
       mp_value *value = &values[rows * (size_t)n + (size_t)i];
@@ -431,6 +483,12 @@ static int statement_ping(lua_State *L)
   if (mp_request_fill(op->req, "", 0, NULL, 0, 0) != MP_OK)
     return no_memory(L, op);
   return submit(L, op);
+}
+
+void lmp_open_statements(lua_State *L, int hub)
+{
+  static const luaL_Reg functions[] = {{"options", statement_options}, {NULL, NULL}};
+  lmp_add_functions(L, hub, functions);
 }
 
 void lmp_add_statements(lua_State *L, int hub)

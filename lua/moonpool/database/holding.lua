@@ -145,14 +145,17 @@ function holding.acquire(database, access)
   local tally, attempt = database.tally, 1
   holding.check_testing(database)
   while true do
+    runtime.check_cancelled()
     local waits = holding.would_wait(database, access)
-    local lease, op = database.pool:acquire(access)
-    tally.held = tally.held + 1 -- whoever queues up behind this one may come to wait for it
-    local ok, err = pcall(holding.await, database, op, access, waits)
-    tally.held = tally.held - 1
-    if not ok then
-      lease:release()
-      return error(err, 0)
+    local lease, op, at_once = database.pool:acquire(access)
+    if not at_once then
+      tally.held = tally.held + 1 -- whoever queues up behind this one may come to wait for it
+      local ok, err = pcall(holding.await, database, op, access, waits)
+      tally.held = tally.held - 1
+      if not ok then
+        lease:release()
+        return error(err, 0)
+      end
     end
     local fresh, problem = core.take(op)
     if fresh == nil then
@@ -323,10 +326,16 @@ end
 -- ---- the statements of transactions ----
 
 --- Wait for BEGIN, COMMIT and so on. Clean-up and commits are waited for to their end, also by a cancelled task.
+---@param op integer|true true: it goes with the next statement, and there is nothing to wait for
 ---@param finished (fun(op: integer))? called before the answer is taken
 ---@return table? problem
 function holding.settle(op, cleanup, finished)
-  if cleanup then
+  if op == true then
+    if not cleanup then
+      runtime.check_cancelled()
+    end
+    return nil
+  elseif cleanup then
     await_cleanup(op)
   else
     await(op)
@@ -346,6 +355,9 @@ end
 --- Raises busy, cancelled, pool_deadlock.
 function holding.begun(database, lease, op, waits)
   local ok, err = pcall(function()
+    if op == true then
+      return runtime.check_cancelled()
+    end
     holding.await(database, op, "write", waits)
     local begun, problem = core.take(op)
     if not begun then

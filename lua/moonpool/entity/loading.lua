@@ -88,7 +88,7 @@ function loading.options(database, st)
         options[name] = value
       end
     end
-    by_database[database] = options
+    by_database[database] = core.options(options)
   end
   return options
 end

@@ -41,7 +41,7 @@ function statement.new(w, fields)
   fields.slots = w.slots
   fields.n = #w.slots
   fields.kinds = kinds
-  fields.options = { own = true, kinds = kinds, reads = w.reads }
+  fields.options = core.options { own = true, kinds = kinds, reads = w.reads }
   fields.direct = leading == fields.n
   fields.leading = math.min(leading, MOST_AT_ONCE)
   fields.empty = fields.empty or false
