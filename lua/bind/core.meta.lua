@@ -267,6 +267,10 @@ function core.text_length(s) end
 --- decimal behind the point, and what it is below without the point; the number of a kind
 ---@return integer taken
 function core.plain_rows(rules, rows, from, values, at) end
+--- Put each row into the list of its place, lists[places[row[name]]], where it has one; lists are made where there are none,
+--- with ordered = true in them where they are ordered.
+---@param rows table[]  ---@param name string  ---@param places table<number|string, integer> from 1 to n  ---@param lists table[]
+function core.group(rows, name, places, lists, n, ordered) end
 
 -- ---- the fake database, for specs ----
 --- Register a script (a text, see core/backend/fake.h; nil: forget it). core.pool{ backend = "fake", database = name } reaches

@@ -293,6 +293,7 @@ static void make_metas(lua_State *L)
   lmp_open_original(L, metas);
   lmp_open_sheet(L);
   lmp_open_plain(L);
+  lmp_open_group(L);
 
   lua_rawgeti(L, metas, LMP_META_NULL);
   lua_setfield(L, -2, "null");

@@ -172,5 +172,6 @@ void lmp_open_json(lua_State *L, int metas);
 void lmp_open_show(lua_State *L, int metas);
 void lmp_open_original(lua_State *L, int metas);
 void lmp_open_plain(lua_State *L);
+void lmp_open_group(lua_State *L);
 
 #endif

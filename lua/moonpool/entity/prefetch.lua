@@ -4,6 +4,7 @@
 -- A query set carries a tree of what is wanted (extra.prefetch): a list of { name, q, below }, in the order in which it
 -- was named; q narrows the rows behind the relation.
 
+local core = require "moonpool.core"
 local errors = require "moonpool.errors"
 local loading = require "moonpool.entity.loading"
 local prefetch_sql = require "moonpool.sql.prefetch"
@@ -166,15 +167,15 @@ end
 
 -- ---- loading ----
 
--- The keys that objects have in `fields`, each once, and what is kept for each. make(): what that is.
-local function collect(objects, fields, make)
+-- The keys that objects have in `fields`, each once, and the place of each.
+local function collect(objects, fields)
   local keys, by_key = {}, {}
   local single = fields[2] == nil and fields[1].attribute
   for place = 1, #objects do
     local one = objects[place]
     local key = key_of(one, fields)
     if key ~= nil and by_key[key] == nil then
-      by_key[key] = make(one)
+      by_key[key] = #keys + 1
       if single then
         keys[#keys + 1] = rawget(one, single)
       else
@@ -248,20 +249,25 @@ local function once(model)
 end
 
 -- The objects of a result know their owners, without keeping them.
-local function remember_owners(rows, link, owners)
-  local batch = rows[1] and state.batch_of(rows[1])
-  if not batch or runtime.current().session then
-    return
-  end
-  local by_key = setmetatable({}, { __mode = "v" })
-  for i = 1, #owners do
-    local key = key_of(owners[i], link.own)
-    if key ~= nil then
-      by_key[key] = owners[i]
+---@return fun(rows: table[])
+local function owners_of(owners, link)
+  local by_key
+  return function(rows)
+    local batch = rows[1] and state.batch_of(rows[1])
+    if not batch or runtime.current().session then
+      return
+    elseif by_key == nil then
+      by_key = setmetatable({}, { __mode = "v" })
+      for i = 1, #owners do
+        local key = key_of(owners[i], link.own)
+        if key ~= nil then
+          by_key[key] = owners[i]
+        end
+      end
     end
+    batch.owners = batch.owners or {}
+    batch.owners[link.back.name] = by_key
   end
-  batch.owners = batch.owners or {}
-  batch.owners[link.back.name] = by_key
 end
 
 local function append(to, rows)
@@ -275,22 +281,31 @@ local function append(to, rows)
   return to
 end
 
+-- Rows in the lists of their owners, which stand at the places of their keys.
+local function new_lists(keys, places, ordered)
+  return { places = places, n = #keys, ordered = ordered }
+end
+
+local function list_at(lists, place)
+  local list = lists[place]
+  if list == nil then
+    list = lists.ordered and { ordered = true } or {}
+    lists[place] = list
+  end
+  return list
+end
+
 -- Each row into the list of its owner. attribute: where numbers and strings stand that are the keys as they are.
 local function group(lists, rows, key_at, attribute)
+  local places = lists.places
   local kind = attribute and rows[1] and type(rawget(rows[1], attribute))
   if kind == "number" or kind == "string" then
-    for i = 1, #rows do
-      local one = rows[i]
-      local list = lists[rawget(one, attribute)]
-      if list then -- in a table that others made, keys may be equal to the server that are not the same
-        list[#list + 1] = one
-      end
-    end
-    return
+    return core.group(rows, attribute, places, lists, lists.n, lists.ordered)
   end
   for i = 1, #rows do
-    local list = lists[key_at(i)]
-    if list then
+    local place = places[key_at(i)]
+    if place then -- in a table that others made, keys may be equal to the server that are not the same
+      local list = list_at(lists, place)
       list[#list + 1] = rows[i]
     end
   end
@@ -300,7 +315,7 @@ end
 local function group_once(lists, rows, key_at)
   local there = {}
   for i = 1, #rows do
-    local list, one = lists[key_at(i)], rows[i]
+    local list, one = list_at(lists, lists.places[key_at(i)]), rows[i]
     there[list] = there[list] or {}
     if not there[list][one] then
       there[list][one] = true
@@ -310,8 +325,8 @@ local function group_once(lists, rows, key_at)
 end
 
 local function load_many(owners, link, q, place)
-  local ordered = query.is_ordered(q)
-  local keys, lists = collect(owners, link.own, function() return ordered and { ordered = true } or {} end)
+  local keys, places = collect(owners, link.own)
+  local lists = new_lists(keys, places, query.is_ordered(q))
   local loaded = {}
   if link.over then
     local same, list = once(link.model)
@@ -323,9 +338,10 @@ local function load_many(owners, link, q, place)
     end)
     loaded = list
   else
+    local remember = owners_of(owners, link)
     load_rows(link, q, place, keys, function(rows, key_at, attribute)
       group(lists, rows, key_at, attribute)
-      remember_owners(rows, link, owners)
+      remember(rows)
       loaded = append(loaded, rows)
     end)
   end
@@ -333,20 +349,20 @@ local function load_many(owners, link, q, place)
   for i = 1, #owners do
     local one = owners[i]
     local key = key_of(one, own)
-    state.relate(one, name, key ~= nil and lists[key] or nil)
+    state.relate(one, name, key ~= nil and list_at(lists, places[key]) or nil)
   end
   return loaded
 end
 
 -- The other side of a one_to_one.
 local function load_one(owners, link, q, place)
-  local keys, found = collect(owners, link.own, function() return false end)
-  local loaded = {}
+  local keys = collect(owners, link.own)
+  local found, loaded, remember = {}, {}, owners_of(owners, link)
   load_rows(link, q, place, keys, function(rows, key_at)
     for i = 1, #rows do
       found[key_at(i)] = rows[i]
     end
-    remember_owners(rows, link, owners)
+    remember(rows)
     loaded = append(loaded, rows)
   end)
   relation.settle(owners, link, found)
