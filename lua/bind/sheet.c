@@ -94,7 +94,7 @@ bool lmp_sheet_add(lmp_sheet *s, const mp_value *cells, size_t rows_left)
   }
   lua_pushvalue(L, s->meta);
   lua_setmetatable(L, -2);
-  if (s->sheet->row_n == s->row_n)
+  if (s->sheet->row_n == s->row_n || s->bytes.n >= LMP_SHEET_BYTES)
     end(s);
   return true;
 }

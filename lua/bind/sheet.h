@@ -5,7 +5,9 @@
 #include "buffer.h"
 #include "value.h"
 
-#define LMP_SHEET_ROWS 64    /* one object that is kept keeps what the database holds of so many */
+/* One object that is kept keeps what the database holds of the others on its sheet: so many, but of long texts fewer. */
+#define LMP_SHEET_ROWS 64
+#define LMP_SHEET_BYTES ((size_t)64 * 1024)
 #define LMP_SHEET_COLUMNS 64 /* at most */
 #define LMP_SHEET_LEAST 8    /* objects of a result that are worth a sheet */
 

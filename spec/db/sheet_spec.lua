@@ -132,6 +132,21 @@ databases.each("an object of many", function(open, database)
     end
   end)
 
+  it("keeps little of long texts that others had", function()
+    local LONG = 20000
+    Item:all_rows():update{ note = ("x"):rep(LONG) }
+    local kept = Item:all()[N // 2]
+    collectgarbage()
+    collectgarbage()
+    local with = collectgarbage "count"
+    assert.equal(LONG, #kept.note)
+    kept = nil
+    collectgarbage()
+    collectgarbage()
+    assert.is_nil(kept)
+    assert.is_true((with - collectgarbage "count") * 1024 < 10 * LONG, "it kept more than ten texts")
+  end)
+
   it("knows the others of its result", function()
     local all = Item:all()
     local seen = statements(function()
