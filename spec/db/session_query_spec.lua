@@ -126,4 +126,24 @@ databases.each("a query inside a session", function(open, database)
       assert.equal(known, related[1].author)
     end)
   end)
+
+  it("gives the object that is known from upsert, which takes the row over", function()
+    local Page = mp.entity("Page", { title = mp.field.string{ unique = true }, views = mp.field.integer{ default = 0 },
+      count = mp.field.integer{ version = true } }, { database = db })
+    Page:create_table()
+    Page:create{ title = "a" }
+    db:session(function(s)
+      local known = Page:get{ title = "a" }
+      assert.equal(known, Page:upsert({ title = "a", views = 5 }, { conflict = { "title" } }))
+      assert.same({ 5, false }, { known.views, s:is_dirty(known) })
+      known.views = 6
+      s:flush()
+      known.views = 7 -- is written before, and again: its version is known both times
+      assert.equal(1, Page:bulk_update({ known }, { "views" }))
+      assert.is_false(s:is_dirty(known))
+      local new = Page:upsert({ title = "b" }, { conflict = { "title" } })
+      assert.equal(new, s:get(Page, new.id))
+    end)
+    assert.same({ 7, 0 }, Page:order_by("title"):pluck("views"))
+  end)
 end)

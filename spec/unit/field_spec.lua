@@ -140,6 +140,8 @@ describe("times and the rest", function()
     assert.same({ a = 1 }, one(f.json()):check { a = 1 })
     assert.equal("x", one(f.json()):check "x")
     assert.matches("^cannot take a function", refusal(f.json(), print))
+    assert.matches("NaN has no JSON form", refusal(f.json(), 0 / 0))
+    assert.matches("not UTF%-8", refusal(f.json(), "\255"))
   end)
 end)
 

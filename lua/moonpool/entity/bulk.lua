@@ -12,6 +12,7 @@ local grouping = require "moonpool.entity.grouping"
 local inserting = require "moonpool.entity.inserting"
 local loading = require "moonpool.entity.loading"
 local row = require "moonpool.sql.row"
+local runtime = require "moonpool.runtime"
 local state = require "moonpool.entity.state"
 local statement = require "moonpool.database.statement"
 local transaction = require "moonpool.database.transaction"
@@ -130,7 +131,11 @@ function bulk.upsert(q, values, options)
   end
   inserting.follow_key(class, database, names, params, 1)
   bulk_insert.written(class, one, made, all, other)
-  return one
+  local session, objects = runtime.current().session, { one }
+  if session then -- may know an object of the row that was there
+    session:identify(class, database, objects)
+  end
+  return objects[1]
 end
 
 bulk.update = bulk_update.run

@@ -75,23 +75,24 @@ function bulk_update.run(q, objects, names)
   if not vocabulary.is_array(objects) then
     return bad("bulk_update takes an array of objects, not " .. vocabulary.quoted(objects))
   end
-  local fields = fields_of(class, names)
-  local params, n, count, written = {}, 0, 0, nil
+  local fields, values, count = fields_of(class, names), {}, #objects
   for place, one in ipairs(objects) do
     check_object(class, one, place)
-    written, n = updating.assignments(one, class, fields, values_of(class, one, fields, place), params, n)
-    n = updating.row_values(one, params, n)
-    count = place
+    values[place] = values_of(class, one, fields, place)
   end
   if count == 0 then
     return 0
   end
-  local width = n / count
-  local st = row.update_row(class.model, loading.dialect_of(database), written)
   return (transaction.whole(database, function()
-    for _, one in ipairs(objects) do
+    -- a session has written by now what it has to: the objects may have other versions
+    local params, n, written = {}, 0, nil
+    for place, one in ipairs(objects) do
+      written, n = updating.assignments(one, class, fields, values[place], params, n)
+      n = updating.row_values(one, params, n)
       state.note(one, database)
     end
+    local width = n / count
+    local st = row.update_row(class.model, loading.dialect_of(database), written)
     local affected = statement.many(database, nil, st.sql, params, math.floor(width), count, 0,
       loading.options(database, st))
     if class.model.version and affected < count then

@@ -11,11 +11,9 @@ return {
   take = function(field, value)
     local kind = type(value)
     if kind == "function" or kind == "thread" then return base.cannot_take(field, value) end
-    if kind == "table" then
-      local ok, problem = pcall(core.json_encode, value) -- a cycle or a function deep inside is found here, by its path
-      if not ok then
-        return nil, "cannot take this as json: " .. (type(problem) == "table" and problem.message or tostring(problem))
-      end
+    local ok, problem = pcall(core.json_encode, value) -- a cycle or a function deep inside is found here, by its path
+    if not ok then
+      return nil, "cannot take this as json: " .. (type(problem) == "table" and problem.message or tostring(problem))
     end
     return value
   end,
