@@ -10,7 +10,7 @@ print "not a definition"
 mp.configure "sqlite:%s"
 local Author = mp.entity("Author", {
   name = f.string(), balance = f.decimal{ null = true }, state = f.enum{ "a", "b'\"" }, tags = f.array{ of = f.integer() },
-  joined = f.datetime{ default = mp.now },
+  joined = f.datetime{ default = mp.now }, count = f.integer{ default = 0 },
 })
 mp.entity("Book", {
   title = f.string(), author = f.belongs_to("Author", { inverse = "books" }), labels = f.many_to_many("Label", { inverse = "books" }),
@@ -47,7 +47,7 @@ describe("moonpool types", function()
       assert.truthy(result.out:find(text, 1, true), text .. "\nis not in\n" .. result.out)
     end
     has("---@class Author : moonpool.object", "---@field id integer", "---@field name string", "---@field balance moonpool.decimal?",
-      [[---@field state "a"|"b'\""]], "---@field tags integer[]", "---@field joined moonpool.datetime", "---@field books Book.query",
+      [[---@field state "a"|"b'\""]], "---@field tags integer[]", "---@field joined moonpool.datetime", "---@field count integer", "---@field books Book.query",
       "local Object = {}", "function Object:initials(n, ...) end")
     has("---@class Book : moonpool.object", "---@field id integer", "---@field title string", "---@field author_id integer",
       "---@field cover_id integer?", "---@field author Author", "---@field cover Label?", "---@field labels Label.query")
@@ -56,7 +56,9 @@ describe("moonpool types", function()
     has("---@return Author[]", "function Query:all() end")
     has("---@return Author?", "function Query:first() end")
     has("---@return Author object, boolean created", "function Query:get_or_create(match, defaults) end")
+    has("---@class Author.values", "---@field id integer|nil", "---@field name string|nil", "---@field balance moonpool.decimal|string|number|nil")
     has("---@class Author.entity : Author.query, moonpool.entity")
+    has("---@field joined moonpool.expression", "---@field books moonpool.expression", "---@operator call") -- Author.count is a method
     has([[---@param name "Author"]], "---@return Author.entity", "function mp.entity(name, fields, options) end")
     assert.is_nil(result.out:find("Book.labels", 1, true))
     assert.equal((result.out:gsub("of [^,]*,", "of it,")), (types_of((SCRIPT:gsub("%%s", path))).out:gsub("of [^,]*,", "of it,")))

@@ -67,6 +67,7 @@ end
 -- What may be given for it: exact values as their text too.
 local function given_type(field)
   local type = type_of(field)
+  if type == "moonpool.decimal" then return type .. "|string|number" end
   return type:find "^moonpool" and type .. "|string" or type
 end
 
@@ -123,9 +124,12 @@ local function write_entity(add, model)
     add("---@field ", name, " ", model.relations[name]:target().name, "|any")
   end
   add("---@class ", model.name, ".entity : ", model.name, ".query, moonpool.entity")
-  for _, field in ipairs(model.fields) do add("---@field ", field.attribute, " moonpool.expression") end
-  for _, name in ipairs(sorted(model.relations)) do add("---@field ", name, " moonpool.expression") end
-  for _, name in ipairs(sorted(model.inverses)) do add("---@field ", name, " moonpool.expression") end
+  local function column(name) -- what is called like a method is that
+    if type(model.class.entity[name]) ~= "function" then add("---@field ", name, " moonpool.expression") end
+  end
+  for _, field in ipairs(model.fields) do column(field.attribute) end
+  for _, name in ipairs(sorted(model.relations)) do column(name) end
+  for _, name in ipairs(sorted(model.inverses)) do column(name) end
   add("---@operator call(", model.name, ".values?): ", model.name)
 end
 
