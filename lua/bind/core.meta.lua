@@ -143,7 +143,7 @@ function lease:rollback_to() end
 -- running, max_rows, max_bytes, no_cache, chunk = rows of a stream's chunk, kinds = array of kinds, one for each parameter (a text is
 -- then sent as that kind, a table for `array` as an array of the server's) }; nil for none.
 
---- Options that are told with many statements are read once. The same table, with what was read behind key 1; nobody
+--- Options that are told with many statements are read once. The same table, with what was read in its metatable; nobody
 --- changes it from here on.
 ---@param options table  ---@return table options
 function core.options(options) end

@@ -77,21 +77,24 @@ typedef struct options {
   int kind_n;
 } options;
 
-/* Options that are told with many statements are read once (core.options): this is then behind key 1 of their table. Whoever copies
-** that table copies the key too, so the place where it belongs is in it. */
+/* Options that are told with many statements are read once (core.options): this is then in the metatable of their table,
+** which whoever copies the table does not get. */
 typedef struct prepared {
-  const void *table;
   options told;
   uint8_t kinds[];
 } prepared;
 
+static const char prepared_key = 0;
+
 static bool were_prepared(lua_State *L, int idx, options *o)
 {
   const prepared *found;
-  lua_rawgeti(L, idx, 1);
+  if (!lua_getmetatable(L, idx))
+    return false;
+  lua_rawgetp(L, -1, &prepared_key);
   found = lua_touserdata(L, -1);
-  lua_pop(L, 1); /* the table keeps it */
-  if (found == NULL || found->table != lua_topointer(L, idx))
+  lua_pop(L, 2); /* the metatable keeps it */
+  if (found == NULL)
     return false;
   *o = found->told;
   o->kind_list = found->kinds;
@@ -194,18 +197,17 @@ static int statement_options(lua_State *L)
   int n;
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
-  lua_pushnil(L); /* what a copied table brings along */
-  lua_rawseti(L, 1, 1);
   o = read_options(L, 1);
   n = o.kinds == 0 ? 0 : (int)lua_rawlen(L, o.kinds);
+  lua_createtable(L, 0, 1);
   made = lua_newuserdatauv(L, sizeof *made + (size_t)n, 0);
-  made->table = lua_topointer(L, 1);
   made->told = o;
   made->told.kinds = 0;
   made->told.kind_n = n;
   for (int i = 1; i <= n; i++)
     made->kinds[i - 1] = (uint8_t)kind_at(L, &o, i);
-  lua_rawseti(L, 1, 1);
+  lua_rawsetp(L, -2, &prepared_key);
+  lua_setmetatable(L, 1);
   lua_settop(L, 1);
   return 1;
 }

@@ -5,6 +5,7 @@ local core = require "moonpool.core"
 local dialect = require "moonpool.dialect"
 local errors = require "moonpool.errors"
 local f = require("moonpool.field").types
+local row = require "moonpool.sql.row"
 local sql = require "spec.support.sql"
 local tree = require "moonpool.tree"
 
@@ -57,6 +58,39 @@ describe("an order that was asked for before", function()
     refused("order_by of Reader takes", Reader.order_by, Reader:order_by("name"), "name", 3)
     refused("order_by of Reader takes", Reader.order_by, Reader:order_by("name"), nil)
     refused("order_by of Reader takes", Reader.order_by, Reader:order_by("name"), "name", nil)
+  end)
+end)
+
+-- Programs' input can make forms without end. make(number) makes the form of that number.
+local function expect_no_growth(make)
+  local function kilobytes()
+    collectgarbage()
+    collectgarbage()
+    return collectgarbage "count"
+  end
+  for number = 1, 1500 do make(number) end
+  local before = kilobytes()
+  for number = 1501, 4500 do make(number) end
+  local grown = kilobytes() - before
+  assert.is_true(grown < 1000, grown .. " KB")
+end
+
+describe("a statement for the row of an object", function()
+  it("is forgotten when others have come, with other columns", function()
+    local fields, names = {}, {}
+    for place = 1, 13 do
+      names[place] = "column_" .. place
+      fields[names[place]] = f.integer()
+    end
+    local Wide = sql.entity("Wide", fields)
+    expect_no_growth(function(number)
+      local some = {}
+      for _, name in ipairs(names) do
+        if number % 2 == 1 then some[#some + 1] = name end
+        number = math.floor(number / 2)
+      end
+      row.update_row(Wide.model, dialect.get "postgres", some)
+    end)
   end)
 end)
 
@@ -121,6 +155,18 @@ describe("an update of a form that was compiled before", function()
     assert.matches('"prefs" = $1', text { prefs = { 2 } }, 1, true)
     sql.error("bad_argument", function() return text(setmetatable({ price = F.price + 1 }, {})) end)
     sql.error("bad_argument", function() return text { amount = F.amount + true } end)
+  end)
+
+  it("is forgotten when others have come", function()
+    local function update_with(number)
+      local value = F.amount
+      for _ = 1, 10 do
+        value = number % 3 == 0 and value + 1 or number % 3 == 1 and value - 1 or value * 1
+        number = math.floor(number / 3)
+      end
+      change.update(Stock:filter { id = 7 }, dialect.get "postgres", { amount = value })
+    end
+    expect_no_growth(update_with)
   end)
 
   it("is another one with limits", function()

@@ -14,6 +14,8 @@ local assigned = {}
 -- known[ASSIGNED][name][form]...[LEAF], in whatever order pairs gives the names, with what a query set has in `known`
 -- beside. A path that says which entity it is of begins in another way than one that does not.
 local ASSIGNED, LEAF, PLAIN, OF_MODEL = {}, {}, {}, {}
+-- Names in another order are another form, and tables that came from elsewhere have theirs in any order.
+local FORM_N, MOST_FORMS = {}, 200
 
 local function go(from, key, grow)
   local to = from[key]
@@ -95,7 +97,13 @@ function assigned.remember(q, dialect, values, list, found)
   if q.top or q.skip then return end
   local by_field = {}
   for _, one in ipairs(list) do by_field[one.field] = one end
-  local known, given, fields, places = go(q.shape.known, ASSIGNED, true), {}, {}, {}
+  local forms = q.shape.known[ASSIGNED]
+  if not forms or forms[FORM_N] >= MOST_FORMS then
+    forms = { [FORM_N] = 0 }
+    q.shape.known[ASSIGNED] = forms
+  end
+  forms[FORM_N] = forms[FORM_N] + 1
+  local known, given, fields, places = forms, {}, {}, {}
   for name, value in next, values do
     local before, one = #given, by_field[q.model:field(name)]
     known = one and follow_one(known, name, value, given, true)

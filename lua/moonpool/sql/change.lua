@@ -231,8 +231,7 @@ function change.update(q, dialect, values)
   local found, statements = known.find(q, dialect, key)
   if not found then
     walk_assignments(template.walk(q.shape.context, {}, first, true), list)
-    found = compile_update(q, dialect, list, {})
-    statements[key] = found
+    found = statement.keep(statements, key, compile_update(q, dialect, list, {}))
   end
   for i = first + 1, walk.count do
     local take = found.takes[i]

@@ -104,8 +104,7 @@ function prefetch.select(q, dialect, inverse, keys)
   local what = ("prefetch %s.%s %d %d"):format(inverse.model.name, inverse.field.name, known.limits_of(q), places)
   local found, statements = known.find(q, dialect, what)
   if not found then
-    found = compile_for(q, dialect, inverse, places)
-    statements[what] = found
+    found = statement.keep(statements, what, compile_for(q, dialect, inverse, places))
   end
   local slots, count = {}, q.shape.count
   for i = 1, count do slots[i] = q.slots[i] end

@@ -15,11 +15,7 @@ local function kept(model, dialect, key, make)
     model.statements[dialect] = by_dialect
   end
   local found = by_dialect[key]
-  if not found then
-    found = make()
-    by_dialect[key] = found
-  end
-  return found
+  return found or statement.keep(by_dialect, key, make())
 end
 
 -- Parameters are numbered as they come.

@@ -81,4 +81,21 @@ function Statement:fill(values, top, skip)
   return params, n
 end
 
+-- What a program's input decides (names in JSON, which columns have changed) may make forms without end: those before
+-- are then forgotten, and compiled again.
+local MOST_KEPT, COUNT = 1000, {}
+
+--- Keep a statement for the next time, among others of its shape or entity.
+---@param kept table by key
+---@return moonpool.statement
+function statement.keep(kept, key, made)
+  local n = kept[COUNT] or 0
+  if n >= MOST_KEPT then
+    for old in pairs(kept) do kept[old] = nil end
+    n = 0
+  end
+  kept[key], kept[COUNT] = made, n + 1
+  return made
+end
+
 return statement
