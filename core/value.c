@@ -52,18 +52,28 @@ static size_t sequence(const unsigned char *s, size_t n)
   return len;
 }
 
+/* Are these eight bytes ASCII without a NUL? False: one of them may not be. */
+static inline bool is_plain(const unsigned char *s)
+{
+  const uint64_t ones = UINT64_C(0x0101010101010101), tops = UINT64_C(0x8080808080808080);
+  uint64_t word;
+  memcpy(&word, s, sizeof word);
+  return ((word | (word - ones)) & tops) == 0;
+}
+
 size_t mp_text_check(const char *text, size_t n)
 {
   const unsigned char *s = (const unsigned char *)text;
-  const uint64_t ones = UINT64_C(0x0101010101010101), tops = UINT64_C(0x8080808080808080);
   size_t i = 0;
   while (i < n) {
-    for (uint64_t word; n - i >= sizeof word; i += sizeof word) {
-      memcpy(&word, s + i, sizeof word);
-      if (((word | (word - ones)) & tops) != 0)
-        break; /* a NUL or a byte that is not ASCII is near */
+    while (n - i >= 8 && is_plain(s + i))
+      i += 8;
+    size_t stop = i + 8;
+    if (n - i < 8) {
+      stop = n;
+      if (n >= 8 && is_plain(s + n - 8))
+        return n;
     }
-    size_t stop = n - i < 8 ? n : i + 8;
     while (i < stop) {
       size_t len = s[i] < 0x80 ? s[i] != 0 : sequence(s + i, n - i);
       if (len == 0)

@@ -174,9 +174,23 @@ int lmp_reading_prepare(lmp_reading *r, int plan)
 
 /* ---- cells ---- */
 
+/* Kinds that SQLite has as texts. They are read at once; a text that is written in another way is converted. */
+#define TEXTS (1u << MP_DECIMAL | 1u << MP_DATE | 1u << MP_DATETIME | 1u << MP_WALLTIME)
+
 bool lmp_reading_other_cell(lmp_reading *r, const mp_value *cell, size_t row, int col)
 {
-  if (cell->kind != MP_KIND_N && lmp_push_cell(r->L, r->metas, cell, (mp_kind)r->want[col]))
+  mp_kind want = (mp_kind)r->want[col];
+  mp_value value;
+  if (cell->kind == MP_INT && want == MP_BOOL && (cell->i == 0 || cell->i == 1)) {
+    lua_pushboolean(r->L, cell->i != 0);
+    return true;
+  }
+  if (cell->kind == MP_TEXT && want < MP_KIND_N && (TEXTS >> want & 1) != 0 &&
+      mp_value_parse(want, cell->s, cell->len, &value, NULL)) {
+    lmp_new_value(r->L, r->metas, &value);
+    return true;
+  }
+  if (cell->kind != MP_KIND_N && lmp_push_cell(r->L, r->metas, cell, want))
     return true;
   r->trouble = MP_E_TYPE_MISMATCH;
   if (cell->kind == MP_KIND_N) {
@@ -187,7 +201,7 @@ bool lmp_reading_other_cell(lmp_reading *r, const mp_value *cell, size_t row, in
   }
   lua_pushfstring(r->L, "column \"%s\", row %d: what the database holds is no %s",
                   r->result->columns[col].name, (int)row + 1,
-                  mp_kind_name((mp_kind)(r->want[col] & LMP_KIND_MASK)));
+                  mp_kind_name((mp_kind)(want & LMP_KIND_MASK)));
   return false;
 }
 

@@ -12,7 +12,7 @@
 #include <string.h>
 
 static const char metas_key = 0; /* metas in the registry */
-static const char kind_key = 0;  /* the kind in the metatable of a userdata of ours */
+static char value_mark;          /* its address is the first item of the metatables of our values */
 
 #define EXACT (INT64_C(1) << 53)
 
@@ -104,8 +104,8 @@ const mp_value *lmp_test_value(lua_State *L, int idx)
 {
   if (lua_type(L, idx) != LUA_TUSERDATA || !lua_getmetatable(L, idx))
     return NULL;
-  lua_rawgetp(L, -1, &kind_key);
-  bool ours = lua_type(L, -1) == LUA_TNUMBER;
+  lua_rawgeti(L, -1, 1);
+  bool ours = lua_touserdata(L, -1) == &value_mark;
   lua_pop(L, 2);
   return ours ? lua_touserdata(L, idx) : NULL;
 }
@@ -154,15 +154,15 @@ bool lmp_is_array(lua_State *L, int metas, int idx)
 
 void lmp_new_meta(lua_State *L, int metas, mp_kind kind)
 {
-  lua_createtable(L, 0, 16);
+  lua_createtable(L, 1, 16);
   luaL_setfuncs(L, lmp_operators, 0);
   lua_pushstring(L, mp_kind_name(kind));
   lua_pushvalue(L, -1);
   lua_setfield(L, -3, "__name");
   lua_setfield(
       L, -2, "__metatable"); /* what getmetatable gives: the metatable itself is not for programs */
-  lua_pushinteger(L, kind);
-  lua_rawsetp(L, -2, &kind_key);
+  lua_pushlightuserdata(L, &value_mark);
+  lua_rawseti(L, -2, 1);
   lua_pushvalue(L, -1);
   lua_rawseti(L, metas, kind);
 }
