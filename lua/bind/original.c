@@ -146,11 +146,11 @@ static original *check_both(lua_State *L, int idx, plan *p)
   return self;
 }
 
-static int not_of_kind(lua_State *L, const plan *p, int i, mp_kind want)
+static int not_of_kind(lua_State *L, const plan *p, int i, const mp_value *cell, mp_kind want)
 {
   lua_rawgeti(L, p->names, i);
   return lmp_raise(L, MP_E_TYPE_MISMATCH, "column \"%s\": what the database holds is no %s",
-                   lua_tostring(L, -1), mp_kind_name((mp_kind)(want & LMP_KIND_MASK)));
+                   lua_tostring(L, -1), lmp_no_cell(cell, want));
 }
 
 /* ---- core.original ---- */
@@ -357,7 +357,7 @@ static int original_value(lua_State *L)
   luaL_argcheck(L, i >= 1 && i <= p.n, 2, "no such place");
   mp_kind want = kind_at(L, &p, (int)i);
   if (!lmp_push_cell(L, lmp_push_metas(L), &self->cells[i - 1], want))
-    return not_of_kind(L, &p, (int)i, want);
+    return not_of_kind(L, &p, (int)i, &self->cells[i - 1], want);
   return 1;
 }
 
@@ -371,7 +371,7 @@ static int original_restore(lua_State *L)
     mp_kind want = kind_at(L, &p, i);
     lua_rawgeti(L, p.names, i);
     if (!lmp_push_cell(L, metas, &self->cells[i - 1], want))
-      return not_of_kind(L, &p, i, want);
+      return not_of_kind(L, &p, i, &self->cells[i - 1], want);
     lua_rawset(L, 2);
   }
   return 0;

@@ -201,7 +201,7 @@ bool lmp_reading_other_cell(lmp_reading *r, const mp_value *cell, size_t row, in
   }
   lua_pushfstring(r->L, "column \"%s\", row %d: what the database holds is no %s",
                   r->result->columns[col].name, (int)row + 1,
-                  mp_kind_name((mp_kind)(want & LMP_KIND_MASK)));
+                  lmp_no_cell(cell, want));
   return false;
 }
 

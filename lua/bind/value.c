@@ -229,6 +229,15 @@ bool lmp_push_cell(lua_State *L, int metas, const mp_value *cell, mp_kind want)
   return mp_value_convert(&value, want, &scratch, text) && lmp_push(L, metas, &value);
 }
 
+const char *lmp_no_cell(const mp_value *cell, mp_kind want)
+{
+  mp_kind kind = want == MP_NULL ? (mp_kind)cell->kind : (mp_kind)(want & LMP_KIND_MASK);
+  return kind == MP_JSON
+             ? "JSON that fits (integers have 64 bits, floats are finite, nesting has an "
+               "end): read it as text with a cast"
+             : mp_kind_name(kind);
+}
+
 void lmp_push_value(lua_State *L, const mp_value *value)
 {
   int metas = lmp_push_metas(L);

@@ -41,6 +41,9 @@ mp_kind lmp_kind_of_number(lua_Integer number);
 ** out. */
 bool lmp_push_cell(lua_State *L, int metas, const mp_value *cell, mp_kind want);
 
+/* What the cell is not, when that was false: words for "is no ...". */
+const char *lmp_no_cell(const mp_value *cell, mp_kind want);
+
 /* One value without a batch; what cannot be read as JSON is pushed as text. */
 void lmp_push_value(lua_State *L, const mp_value *value);
 
