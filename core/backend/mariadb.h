@@ -72,7 +72,7 @@ void mp_mystatement_free(mp_mystatement *statement); /* its stmt is closed, or N
 bool mp_mysql_taints(const char *sql);
 bool mp_mysql_reads(const char *sql);
 bool mp_mysql_changes(const char *sql);
-/* Does it create, change or drop something that lasts: DDL, which commits what is open? */
+/* Does it create, change or drop something that lasts, or lock tables: does it commit what is open? */
 bool mp_mysql_defines(const char *sql);
 /* How many rows an INSERT ... VALUES (...), (...) has; 0: it is something else. */
 size_t mp_mysql_inserts(const char *sql);

@@ -84,10 +84,15 @@ static bool may_run(mp_mysession *ses)
                    "begin another one: end it first, or nest blocks with atomic");
     return false;
   }
-  /* The server refuses that in some ways of sending it, and in others commits, and does it. */
-  if (ses->base.tx == MP_TX_OPEN && only_reads(ses) && mp_mysql_defines(req->sql)) {
-    mp_mytask_fail(ses->task, MP_E_READ_ONLY,
-                   "the transaction only reads (read_only), and this statement would commit it");
+  /* One that only reads: the server refuses that in some ways of sending it, and in others commits, and does it. */
+  if (ses->base.tx == MP_TX_OPEN && mp_mysql_defines(req->sql)) {
+    if (only_reads(ses))
+      mp_mytask_fail(ses->task, MP_E_READ_ONLY,
+                     "the transaction only reads (read_only), and this statement would commit it");
+    else
+      mp_mytask_fail(ses->task, MP_E_IMPLICIT_COMMIT,
+                     "this statement commits on MariaDB what the transaction did before: run it "
+                     "outside of one, or on a connection of its own (db:connect())");
     return false;
   }
   return mp_mytask_fits(ses, req->sql_len + 1);

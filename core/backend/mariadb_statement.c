@@ -192,10 +192,16 @@ bool mp_mysql_begins(const char *sql)
 
 bool mp_mysql_defines(const char *sql)
 {
-  static const char *const words[] = {"create",   "alter", "drop",   "rename",
-                                      "truncate", "grant", "revoke", NULL};
-  const char *first = skip_blank(sql);
-  return begins_with_one(first, words) && !begins_with(second_word(first), "temporary");
+  static const char *const words[] = {"create", "alter",  "drop",     "rename", "truncate",
+                                      "grant",  "revoke", "optimize", "repair", NULL};
+  static const char *const on_tables[] = {"analyze", "check", "lock", NULL};
+  const char *first = skip_blank(sql), *second = second_word(first);
+  if (begins_with_one(first, on_tables))
+    return begins_with(second, "table") || begins_with(second, "tables");
+  if (begins_with(second, "or")) /* CREATE OR REPLACE */
+    second = second_word(second_word(second));
+  return begins_with_one(first, words) && !begins_with(second, "temporary") &&
+         !begins_with(second, "prepare");
 }
 
 bool mp_mysql_changes(const char *sql)

@@ -200,8 +200,7 @@ bool lmp_reading_other_cell(lmp_reading *r, const mp_value *cell, size_t row, in
     return false;
   }
   lua_pushfstring(r->L, "column \"%s\", row %d: what the database holds is no %s",
-                  r->result->columns[col].name, (int)row + 1,
-                  lmp_no_cell(cell, want));
+                  r->result->columns[col].name, (int)row + 1, lmp_no_cell(cell, want));
   return false;
 }
 

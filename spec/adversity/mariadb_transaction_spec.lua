@@ -246,6 +246,11 @@ local COMMITTING = {
   "start transaction", "set autocommit = 1",
 }
 
+-- As moonpool cannot see what it is.
+local function hidden(sql)
+  return "execute immediate '" .. sql:gsub("'", "''") .. "'"
+end
+
 describe("a statement that commits the transaction it is in", function()
   it("breaks the block, and nothing is written outside it", function()
     local broken = 0
@@ -253,7 +258,7 @@ describe("a statement that commits the transaction it is in", function()
       local outside = "outside" .. i
       local ok, err = pcall(db.atomic, db, function()
         write("inside" .. i)
-        pcall(db.execute, db, sql)
+        pcall(db.execute, db, hidden(sql))
         pcall(write, outside)
         pcall(db.atomic, db, write, outside)
       end)
@@ -272,6 +277,55 @@ describe("a statement that commits the transaction it is in", function()
       pcall(db.execute, db, "unlock tables")
     end
     assert.truthy(broken >= 18, broken .. " broke their block")
+  end)
+
+  it("is refused before it is sent where its words tell, and commits nothing", function()
+    local refused = 0
+    for i, sql in ipairs(COMMITTING) do
+      local ok, err
+      db:atomic(function()
+        write("before" .. i)
+        ok, err = pcall(db.atomic, db, function() -- as any that fails, it fails the block that it is in
+          write("with" .. i)
+          db:execute("/* made by hand */ " .. sql)
+        end)
+        write("after" .. i)
+      end)
+      local found = " " .. words() .. " "
+      local function has(word)
+        return found:find(" " .. word .. i .. " ", 1, true) ~= nil
+      end
+      assert.same({ true, ok, true }, { has "before", has "with", has "after" }, sql)
+      if not ok then
+        assert.is_false(err.sent)
+        assert.equal(sql == "start transaction" and "unsupported" or "implicit_commit", err.kind, tostring(err))
+        refused = refused + 1
+      end
+      pcall(db.execute, db, sql) -- for the next one
+      pcall(db.execute, db, "unlock tables")
+    end
+    assert.equal(#COMMITTING - 1, refused) -- but for SET autocommit, which commits nothing here
+    for _, by_hand in ipairs{ function() return db:begin() end, function() return db:session() end } do
+      local handle <close> = by_hand()
+      db:execute("insert into log values ('by hand')")
+      local err = raises("implicit_commit", db.execute, db, "create or replace table made (x integer)")
+      assert.matches("outside of one, or on a connection of its own", tostring(err))
+      handle:rollback()
+    end
+    assert.falsy(words():find "by hand")
+  end)
+
+  it("is none that makes what only its session sees", function()
+    db:atomic(function()
+      write "temporary"
+      db:execute "create temporary table mine (x integer)"
+      db:execute "create or replace temporary table mine (y integer)"
+      db:execute "drop temporary table mine"
+      db:execute "analyze select * from log"
+      db:execute "prepare one from 'select 1'"
+      db:execute "drop prepare one"
+    end)
+    assert.matches("temporary", words())
   end)
 
   it("is refused in a block that only reads, also where its text is known already", function()

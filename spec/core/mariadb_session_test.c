@@ -105,7 +105,8 @@ static void an_implicit_commit_is_seen(void **state)
   open_pool(1);
   take_lease();
   tx(MP_TXO_BEGIN, NULL, MP_OK);
-  fails(on_lease(&a, "CREATE OR REPLACE TABLE core_t (id INT)"), MP_E_IMPLICIT_COMMIT);
+  fails(on_lease(&a, "EXECUTE IMMEDIATE 'CREATE OR REPLACE TABLE core_t (id INT)'"),
+        MP_E_IMPLICIT_COMMIT);
   ask_free(&a);
   tx(MP_TXO_ROLLBACK, NULL, MP_OK);
   leave_lease();

@@ -79,6 +79,28 @@ static void a_change_is_known_by_its_first_word(void **state)
   CHECK(mp_mysql_changes, list);
 }
 
+static void what_commits_is_seen(void **state)
+{
+  static const words list[] = {
+      {"create table t (a int)", true},
+      {"/* x */ CREATE OR REPLACE TABLE t (a int)", true},
+      {"drop view v", true},
+      {"rename table a to b", true},
+      {"analyze table t", true},
+      {"LOCK TABLES t WRITE", true},
+      {"repair table t", true},
+      {"create temporary table t (a int)", false},
+      {"create or replace temporary table t (a int)", false},
+      {"drop temporary table t", false},
+      {"drop prepare s", false},
+      {"analyze select 1", false},
+      {"select 'drop table t'", false},
+      {"insert into t values ('create')", false},
+  };
+  (void)state;
+  CHECK(mp_mysql_defines, list);
+}
+
 static void who_begins_a_transaction_is_seen(void **state)
 {
   static const words list[] = {
@@ -129,6 +151,7 @@ int main(void)
       cmocka_unit_test(what_leaves_something_behind_taints),
       cmocka_unit_test(a_read_is_known_by_its_first_word),
       cmocka_unit_test(a_change_is_known_by_its_first_word),
+      cmocka_unit_test(what_commits_is_seen),
       cmocka_unit_test(who_begins_a_transaction_is_seen),
       cmocka_unit_test(the_rows_of_an_insert_are_counted),
   };
