@@ -63,6 +63,12 @@ function core.take(id) end
 ---@return boolean done, boolean well  whether its answer (or a stream's chunk) is there; whether it is no failure
 ---@param id op
 function core.done(id) end
+--- Nothing if its answer is there; otherwise whether the caller could yield now, as that coroutine.
+---@param id op  ---@param co thread|false|nil  ---@return boolean?
+function core.waits(id, co) end
+--- Whether that coroutine is the one that runs, and could yield.
+---@param co thread|false|nil  ---@return boolean
+function core.can_yield(co) end
 --- Stop it: it ends with the given kind ("cancelled" or "timeout") if it was stopped in time. It still has to be taken or forgotten.
 --- An acquire that is stopped, or forgotten before its answer was taken, releases its lease.
 --- The close of a pool cannot be stopped.
@@ -259,14 +265,20 @@ function core.quantize(decimal, scale, exact) end
 function core.decimal_fits(v, scale, limit) end
 --- Characters of a UTF-8 text; nil and the offset (1-based) of the first bad byte or NUL when it is none.
 function core.text_length(s) end
---- Take the values of rows[from] and those behind it into `values`, behind the first `at`, until a row is not plain: a table without a
---- metatable that has the fields of the rules and no others, each with a value that its rule takes. What the row that is not plain
---- leaves behind the others counts for nothing.
----@param rules {[1]: string, [2]: "whole"|"float"|"text"|"decimal"|"kind"|"boolean", [3]: boolean, [4]: number?, [5]: number?}[]
+--- What a plain row is: a table without a metatable that has the fields of the rules and no others, each with a value that its
+--- rule takes.
+---@param list {[1]: string, [2]: "whole"|"float"|"text"|"decimal"|"kind"|"boolean", [3]: boolean, [4]: number?, [5]: number?}[]
 --- the field, what it takes, whether it may be nil, and from what to what: whole, float, characters of a text; the digits of a
 --- decimal behind the point, and what it is below without the point; the number of a kind
+---@return userdata rules
+function core.plain_rules(list) end
+--- Take the values of rows[from] and those behind it into `values`, behind the first `at`, until a row is not plain.
+---@param rules userdata
 ---@return integer taken
 function core.plain_rows(rules, rows, from, values, at) end
+--- Take the values of a plain row into `values`, and under their names into `object`. False: it is not plain, nothing was done.
+---@param rules userdata  ---@return boolean
+function core.plain_row(rules, row, values, object) end
 --- Put each row into the list of its place, lists[places[row[name]]], where it has one; lists are made where there are none,
 --- with ordered = true in them where they are ordered.
 ---@param rows table[]  ---@param name string  ---@param places table<number|string, integer> from 1 to n  ---@param lists table[]

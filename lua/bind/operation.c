@@ -284,6 +284,26 @@ static int op_done(lua_State *L)
   return 2;
 }
 
+static bool can_yield(lua_State *L, int idx)
+{
+  return lua_tothread(L, idx) == L && lua_isyieldable(L);
+}
+
+/* Nothing if its answer is there; otherwise whether the caller could yield, as the coroutine at 2. */
+static int op_waits(lua_State *L)
+{
+  if (lmp_check_op(L, 1)->state == LMP_READY)
+    return 0;
+  lua_pushboolean(L, can_yield(L, 2));
+  return 1;
+}
+
+static int op_can_yield(lua_State *L)
+{
+  lua_pushboolean(L, can_yield(L, 1));
+  return 1;
+}
+
 static int op_cancel(lua_State *L)
 {
   static const char *const names[] = {"cancelled", "timeout", NULL};
@@ -344,7 +364,8 @@ static int op_times(lua_State *L)
 void lmp_open_operations(lua_State *L, int hub)
 {
   static const luaL_Reg functions[] = {
-      {"take", op_take},   {"done", op_done},   {"cancel", op_cancel}, {"forget", op_forget},
-      {"timer", op_timer}, {"times", op_times}, {NULL, NULL}};
+      {"take", op_take},     {"done", op_done},           {"cancel", op_cancel},
+      {"forget", op_forget}, {"timer", op_timer},         {"times", op_times},
+      {"waits", op_waits},   {"can_yield", op_can_yield}, {NULL, NULL}};
   lmp_add_functions(L, hub, functions);
 }

@@ -20,16 +20,28 @@ typedef struct plain_rule {
   double low, high;
 } plain_rule;
 
+typedef struct plain_rules {
+  int n;
+  plain_rule rules[];
+} plain_rules;
+
+#define PLAIN_TYPE "moonpool.plain_rules"
+
 static const char *const names[] = {"whole", "float", "text", "decimal", "kind", "boolean", NULL};
 
-/* The list at idx, { name, what, null, low, high } each; pushes the userdata that keeps them, and the list of the names. */
-static plain_rule *read_rules(lua_State *L, int idx, int n)
+/* core.plain_rules(list): { name, what, null, low, high } each. The names go with them, as a list. */
+static int read_rules(lua_State *L)
 {
-  plain_rule *rules = lua_newuserdatauv(L, (size_t)n * sizeof *rules + 1, 0);
+  plain_rules *made;
+  int n;
+  luaL_checktype(L, 1, LUA_TTABLE);
+  n = (int)lua_rawlen(L, 1);
+  made = lua_newuserdatauv(L, sizeof *made + (size_t)n * sizeof made->rules[0], 1);
+  made->n = n;
   lua_createtable(L, n, 0);
   for (int i = 0; i < n; i++) {
-    plain_rule *to = &rules[i];
-    lua_rawgeti(L, idx, i + 1);
+    plain_rule *to = &made->rules[i];
+    lua_rawgeti(L, 1, i + 1);
     luaL_checktype(L, -1, LUA_TTABLE);
     lua_rawgeti(L, -1, 1);
     lua_rawseti(L, -3, i + 1);
@@ -43,7 +55,10 @@ static plain_rule *read_rules(lua_State *L, int idx, int n)
     to->high = luaL_optnumber(L, -1, HUGE_VAL);
     lua_pop(L, 5);
   }
-  return rules;
+  lua_setiuservalue(L, -2, 1);
+  luaL_newmetatable(L, PLAIN_TYPE);
+  lua_setmetatable(L, -2);
+  return 1;
 }
 
 static bool is_between(const plain_rule *rule, double d)
@@ -106,60 +121,90 @@ static bool has_no_more(lua_State *L, int n)
   return true;
 }
 
-/* Put the values of the row on the top behind the first `at` of those at values. False: it is not plain. */
-static bool take_row(lua_State *L, const plain_rule *rules, int n, int fields, int values,
-                     lua_Integer at)
+/* Push the values of the row at idx; fields: the place of the names. False: it is not plain, and some of them were pushed. */
+static bool push_row(lua_State *L, const plain_rules *by, int idx, int fields)
 {
   int found = 0;
-  if (!lua_istable(L, -1))
+  if (!lua_istable(L, idx) || lua_getmetatable(L, idx))
     return false;
-  if (lua_getmetatable(L, -1)) {
-    lua_pop(L, 1);
-    return false;
-  }
-  for (int i = 0; i < n; i++) {
+  for (int i = 0; i < by->n; i++) {
     bool is_nil;
     lua_rawgeti(L, fields, i + 1);
-    lua_rawget(L, -2);
+    lua_rawget(L, idx);
     is_nil = lua_isnil(L, -1);
-    if (is_nil ? !rules[i].null : !takes(L, &rules[i])) {
-      lua_pop(L, 1);
+    if (is_nil ? !by->rules[i].null : !takes(L, &by->rules[i]))
       return false;
-    }
     found += !is_nil;
-    lua_rawseti(L, values, (int)at + i + 1);
   }
-  return has_no_more(L, found);
+  lua_pushvalue(L, idx);
+  if (!has_no_more(L, found))
+    return false;
+  lua_pop(L, 1);
+  return true;
 }
 
-/* core.plain_rows(rules, rows, from, values, at): the rows from number `from` on; gives how many were taken. What the first one
-** that is not plain has left behind them is written over by whoever reads it. */
+/* The rules at 1, with their names pushed and room for a row behind them. */
+static const plain_rules *rules_at_first(lua_State *L)
+{
+  const plain_rules *by = luaL_checkudata(L, 1, PLAIN_TYPE);
+  luaL_checkstack(L, by->n + 12, "fields");
+  lua_getiuservalue(L, 1, 1);
+  return by;
+}
+
+/* core.plain_rows(rules, rows, from, values, at): the rows from number `from` on are put behind the first `at` of the values; gives
+** how many. */
 static int plain_rows(lua_State *L)
 {
-  int n, fields, taken = 0;
+  int fields = 6, taken = 0;
   lua_Integer from = luaL_checkinteger(L, 3), at = luaL_checkinteger(L, 5);
-  const plain_rule *rules;
-  luaL_checktype(L, 1, LUA_TTABLE);
+  const plain_rules *by;
   luaL_checktype(L, 2, LUA_TTABLE);
   luaL_checktype(L, 4, LUA_TTABLE);
-  n = (int)lua_rawlen(L, 1);
-  luaL_checkstack(L, 12, "rows");
-  rules = read_rules(L, 1, n);
-  fields = lua_gettop(L);
-  for (;; taken++, at += n) {
-    bool plain;
+  lua_settop(L, 5);
+  by = rules_at_first(L);
+  for (;; taken++, at += by->n) {
     lua_rawgeti(L, 2, (int)from + taken);
-    plain = take_row(L, rules, n, fields, 4, at);
-    lua_pop(L, 1);
-    if (!plain)
+    if (!push_row(L, by, fields + 1, fields))
       break;
+    for (int i = by->n; i > 0; i--)
+      lua_rawseti(L, 4, (int)at + i);
+    lua_settop(L, fields);
   }
   lua_pushinteger(L, taken);
   return 1;
 }
 
+/* core.plain_row(rules, row, values, object): the same for one row, which goes into the object too, under its names. False:
+** nothing was done. */
+static int plain_row(lua_State *L)
+{
+  int fields = 5;
+  const plain_rules *by;
+  bool plain;
+  luaL_checktype(L, 3, LUA_TTABLE);
+  luaL_checktype(L, 4, LUA_TTABLE);
+  lua_settop(L, 4);
+  by = rules_at_first(L);
+  plain = push_row(L, by, 2, fields);
+  for (int i = 1; plain && i <= by->n; i++) {
+    lua_pushvalue(L, fields + i);
+    lua_rawseti(L, 3, i);
+    if (lua_isnil(L, fields + i))
+      continue;
+    lua_rawgeti(L, fields, i);
+    lua_pushvalue(L, fields + i);
+    lua_rawset(L, 4);
+  }
+  lua_pushboolean(L, plain);
+  return 1;
+}
+
 void lmp_open_plain(lua_State *L)
 {
-  static const luaL_Reg functions[] = {{"plain_rows", plain_rows}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"plain_rules", read_rules},
+                                       {"plain_rows", plain_rows},
+                                       {"plain_row", plain_row},
+                                       {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }

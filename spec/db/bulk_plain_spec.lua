@@ -35,6 +35,39 @@ databases.each("bulk_create of plain rows", function(open)
     return list
   end
 
+  it("of which create makes one object each, as if it had looked twice", function()
+    local hooked = mp.entity("Hooked", { name = f.string{ min = 2, max = 4 }, n = f.smallint{ min = -5 } }, { database = db, table = "thing2" })
+    hooked:create_table()
+    local one = Thing:create(row(10))
+    local again = Thing:get(one.id)
+    for name, value in pairs(row(10)) do
+      assert.equal(value, one[name])
+      assert.equal(value, again[name])
+    end
+    assert.is_false(one:is_dirty())
+    local changed = { { n = 3.0 }, { flag = "true" }, { price = 2 }, { at = "2026-01-02 03:04:05" }, { big = mp.null }, { ratio = 2 } }
+    for place, changes in ipairs(changed) do
+      local made = Thing:create(row(20 + place, changes))
+      assert.same(mp.json.encode(Thing:get(made.id)), mp.json.encode(made))
+    end
+    local less = row(30)
+    less.big, less.flag = nil, nil
+    local made = Thing:create(less)
+    assert.is_nil(made.big)
+    assert.is_false(made.flag)
+    assert.is_nil(less.flag)
+    for _, wrong in ipairs { { name = "x" }, { name = "abcde" }, { n = -6 }, { n = 32768 }, { price = mp.decimal "1000" }, { ratio = 11.0 }, { flag = 1 } } do
+      raises("validation", function() Thing:create(row(40, wrong)) end)
+    end
+    raises("unknown_field", function() Thing:create(row(41, { nam = "x" })) end)
+    assert.equal(800, Thing:create(row(42, { id = 800 })).id)
+    assert.equal(1, hooked:create{ name = "ab", n = 1 }.id)
+    local seen
+    function hooked:before_insert() seen, self.n = self.name, 9 end
+    assert.equal(9, hooked:create{ name = "cd", n = 2 }.n)
+    assert.equal("cd", seen)
+  end)
+
   it("writes each as it would be written alone", function()
     local changes = { [2] = { name = "ÄÖ€😀" }, [3] = { big = mp.null }, [4] = { n = 3.0 }, [5] = { price = "2.50" }, [6] = { price = 3 },
       [7] = { ratio = 2 }, [8] = { at = "2026-01-02 03:04:05" }, [9] = { id = 700 }, [10] = { price = mp.decimal "0.5" }, [12] = { flag = "true" },
@@ -99,16 +132,32 @@ end)
 
 describe("core.plain_rows", function()
   it("stops in front of the first row that is not plain", function()
-    local rules = { { "a", "whole", false, -3, 3 }, { "b", "text", true, 0, 2 } }
-    local values = {}
+    local rules = core.plain_rules { { "a", "whole", false, -3, 3 }, { "b", "text", true, 0, 2 } }
+    local values, object = {}, {}
     assert.equal(2, core.plain_rows(rules, { { a = 1, b = "x" }, { a = -3 }, { a = 4 } }, 1, values, 0))
     assert.same({ 1, "x", -3 }, { values[1], values[2], values[3] })
     assert.is_nil(values[4])
     for _, odd in ipairs { { b = "x" }, { a = 1, c = 1 }, { a = 1, b = "abc" }, { a = 1, b = "\xff" }, { a = "1" }, { a = 0.5 },
       setmetatable({ a = 1 }, {}), 5, { a = 1, [1] = 2 } } do
       assert.equal(0, core.plain_rows(rules, { odd }, 1, {}, 0))
+      assert.is_false(core.plain_row(rules, odd, object, object))
+      assert.is_nil(next(object))
     end
     assert.equal(1, core.plain_rows(rules, { 1, { a = 2 } }, 2, values, 10))
     assert.equal(2, values[11])
+    values = {}
+    assert.is_true(core.plain_row(rules, { b = "xy", a = 3 }, values, object))
+    assert.same({ { 3, "xy" }, { a = 3, b = "xy" } }, { values, object })
+    object = {}
+    assert.is_true(core.plain_row(rules, { a = 1 }, values, object))
+    assert.same({ { 1 }, { a = 1 } }, { values, object })
+  end)
+
+  it("is asked with rules, of tables", function()
+    local rules = core.plain_rules { { "a", "whole", false, -3, 3 } }
+    for _, wrong in ipairs { { {}, {}, {}, {} }, { io.stdout, {}, {}, {} }, { rules, {}, 5, {} }, { rules, {}, {}, "x" } } do
+      assert.has_error(function() core.plain_row(wrong[1], wrong[2], wrong[3], wrong[4]) end)
+    end
+    assert.has_error(function() core.plain_rules { { "a", "number", false } } end)
   end)
 end)

@@ -61,7 +61,7 @@ function methods:update(values, given)
     return errors.raise("bad_argument", "update takes a table of values, not " .. vocabulary.quoted(values))
   end
   local model = self.model
-  if (model.stamp or model.version) and next(values) ~= nil and getmetatable(values) == nil then
+  if model.marks_updates and next(values) ~= nil and getmetatable(values) == nil then
     values = with_traits(model, values)
   end
   return run_update(self, values) -- says what is wrong with them

@@ -11,12 +11,13 @@ local class_room = {}
 ---@field name string
 ---@field model table
 ---@field entity table       what the program has, with the methods of its objects
----@field parent table?      the class that it extends
+---@field parent table|false the class that it extends
 ---@field meta table         metatable of objects with all columns
 ---@field metas table        metatables by their columns
 ---@field root table         query set of all rows
 ---@field columns table[]    as they are written: { field, attribute, accepts, bit }
 ---@field plain table<string, true> names of values that are columns' own
+---@field usual table?       how most new rows are checked; see moonpool.entity.validation
 ---@field defaults table[]   fields that have one
 ---@field generated_key string?
 ---@field has_validate boolean
@@ -50,7 +51,7 @@ end
 local function describe(class)
   local model = class.model
   class.columns, class.defaults, class.has_validate, class.inserts = columns_of(model), {}, false, {}
-  class.plain = plain_names(model)
+  class.plain, class.usual = plain_names(model), nil
   class.has_relations = next(model.relations) ~= nil
   for _, inverse in pairs(model.inverses) do
     class.has_relations = class.has_relations or inverse.one or false
@@ -100,7 +101,7 @@ end
 function class_room.new(model)
   local class = setmetatable({
     name = model.name, model = model, entity = {}, metas = {}, readers = {},
-    parent = model.parent and model.parent.class,
+    parent = model.parent and model.parent.class or false, -- reading what is not there asks a metamethod
   }, Class)
   describe(class)
   return class

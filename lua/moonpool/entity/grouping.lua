@@ -20,7 +20,7 @@ local IDLE = 4 -- where so many rows in a row are no plain ones, the others are 
 ---@field objects table[]     of the rows, where they are wanted
 ---@field params any[]
 ---@field places integer[]?   of the rows among all that the program gave, where there are several groups
----@field rules table|false?  by which its plain rows are known
+---@field rules userdata|false?  by which its plain rows are known
 ---@field idle integer?       how often in a row there was no plain one
 ---@field at integer?         the row that is being written, where each is a statement
 
@@ -70,25 +70,6 @@ local function note_places(groups)
   end
 end
 
--- The rules by which rows of a group are plain ones (core.plain_rows), or nil where its rows need more than a look.
-local function rules_of(class, omitted)
-  local rules = {}
-  if validation.needs_object(class) then
-    return nil
-  end
-  for _, column in ipairs(class.columns) do
-    local bit, field = column.bit, column.field
-    if not (bit and omitted % (bit * 2) >= bit) then
-      local rule = column.accepts and field.rule
-      if not rule then
-        return nil
-      end
-      rules[#rules + 1] = { column.attribute, rule[1], field.null and field.default == nil and bit == nil, rule[2], rule[3] }
-    end
-  end
-  return rules[1] and rules
-end
-
 -- Fill groups and objects; at[1] is the row that is being read.
 local function read_rows(class, rows, wanted, groups, objects, at)
   local into = { n = 0, width = 0, params = {} } -- most rows belong where the one before did
@@ -118,7 +99,7 @@ local function read_rows(class, rows, wanted, groups, objects, at)
       local params, width = into.params, last - before
       into = group_for(groups, omitted, width)
       if into.rules == nil and not wanted then
-        into.rules, into.idle = rules_of(class, omitted) or false, 0
+        into.rules, into.idle = not validation.needs_object(class) and validation.rules(class, omitted), 0
       end
       note_places(groups)
       for column = 1, width do

@@ -177,7 +177,10 @@ function inserting.create(class, values, database, other)
   local self = new_table(#class.columns)
   state.write_next(self)
   local room = { nil, nil, nil, nil, nil, nil, nil, nil } -- growing value by value costs more
-  local params, n, omitted = validation.read(class, values, self, room, 0)
+  local params, n, omitted = validation.read_plain(class, values, self, room)
+  if params == nil then
+    params, n, omitted = validation.read(class, values, self, room, 0)
+  end
   if params == nil then
     return inserting.insert(building.build(class, values, false), class, database, other)
   end

@@ -36,7 +36,7 @@ function loading.database_of(class)
   if model.left_behind then
     return refuse_left_behind(model)
   end
-  return registry.db(model.database)
+  return registry.db(model.database or nil)
 end
 
 --- Where a query set runs: its class, its database, and that again when it is not the entity's own.
@@ -46,7 +46,7 @@ function loading.place_of(q)
   if q.model.left_behind then
     return refuse_left_behind(q.model)
   end
-  return class, other or registry.db(class.model.database), other
+  return class, other or registry.db(class.model.database or nil), other
 end
 
 --- The dialect object of a database.

@@ -26,7 +26,7 @@ diff.metatable.__index = diff.metatable
 -- was opened without a name.
 local function lives_in(model, database)
   local wanted = model.database
-  if wanted == nil then
+  if not wanted then
     return database.name == nil or database.name == "default"
   elseif type(wanted) == "string" then
     return wanted == database.name and registry.db(wanted) == database

@@ -9,7 +9,7 @@ local state = require "moonpool.entity.state"
 local validation = {}
 
 local rawget, rawset, ipairs, type = rawget, rawset, ipairs, type
-local null = core.null
+local null, plain_row = core.null, core.plain_row
 
 --- Raise a validation error with every field that is wrong.
 ---@param problems table<string, string>
@@ -89,6 +89,47 @@ end
 ---@return boolean
 function validation.needs_object(class)
   return class.has_validate or hooks.find(class, "before_insert") ~= nil
+end
+
+--- The rules by which rows without these fields are known to need no more than a look (core.plain_rows), where the fields have
+--- such rules.
+---@return userdata|false rules, integer? n
+function validation.rules(class, omitted)
+  local rules = {}
+  for _, column in ipairs(class.columns) do
+    local bit, field = column.bit, column.field
+    if not (bit and omitted % (bit * 2) >= bit) then
+      local rule = column.accepts and field.rule
+      if not rule then
+        return false
+      end
+      rules[#rules + 1] = { column.attribute, rule[1], field.null and field.default == nil and bit == nil, rule[2], rule[3] }
+    end
+  end
+  return rules[1] ~= nil and core.plain_rules(rules), #rules
+end
+
+-- What most new rows are like: all that the database may fill in is left to it.
+local function usual_of(class)
+  local omitted = 0
+  for _, column in ipairs(class.columns) do
+    omitted = omitted + (column.bit or 0)
+  end
+  local rules, n = validation.rules(class, omitted)
+  return { rules = rules, n = n, omitted = omitted }
+end
+
+--- As read, for a row that is as most are and needs no more than a look; nil, with nothing done, where it is another.
+function validation.read_plain(class, values, self, params)
+  local usual = class.usual
+  if usual == nil then
+    usual = usual_of(class)
+    class.usual = usual
+  end
+  if usual.rules and not validation.needs_object(class) and plain_row(usual.rules, values, params, self) then
+    return params, usual.n, usual.omitted
+  end
+  return nil
 end
 
 --- The same as build and values in one go, for tables of values that only need to be checked.

@@ -211,7 +211,7 @@ local function read_options(self, options)
   if self.schema ~= nil then check_identifier(self, "its schema", self.schema) end
   self.order_by = type(options.order_by) == "string" and { options.order_by } or options.order_by or {}
   if type(self.order_by) ~= "table" then bad(self, "order_by is a list of field names") end
-  self.database = options.database
+  self.database = options.database or false -- reading what is not there asks a metamethod
 end
 
 -- What was found about paths and queries may lead to a model that was replaced.

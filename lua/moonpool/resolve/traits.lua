@@ -119,6 +119,7 @@ function traits.finish(model)
       field.loaded_always = true
     end
   end
+  model.marks_updates = model.stamp ~= nil or model.version ~= nil -- each update of a row is to be seen in it
 end
 
 return traits

@@ -9,7 +9,7 @@ local scheduler = require "moonpool.runtime.scheduler"
 local scope = require "moonpool.runtime.scope"
 
 local yield, running, isyieldable = coroutine.yield, coroutine.running, coroutine.isyieldable
-local done, forget = core.done, core.forget
+local waits, can_yield, forget = core.waits, core.can_yield, core.forget
 local wait_for = scheduler.wait_for
 local WAIT, PARKED = scheduler.WAIT, scheduler.PARKED
 
@@ -42,16 +42,24 @@ local function drive(context, id)
   end
 end
 
--- Suspend a context until what it waits for wakes it; id: the operation, if it is one.
-local function suspend(context, id)
-  if not context.co then
-    return drive(context, id)
-  elseif running() ~= scheduler.top then
-    return refuse(context, id, "not_yieldable", frames.foreign_resume())
-  elseif not isyieldable() then
-    return refuse(context, id, "not_yieldable", frames.refusal())
+-- Why the running code, which cannot yield, is not able to wait.
+local function why_not()
+  if scheduler.current.co and running() ~= scheduler.top then
+    return frames.foreign_resume()
   end
-  local refusal = yield(WAIT)
+  return frames.refusal()
+end
+
+-- Suspend a context until what it waits for wakes it; id: the operation, if it is one. able: it can yield.
+local function suspend(context, id, able)
+  local refusal
+  if able then
+    refusal = yield(WAIT)
+  elseif context.co then
+    refusal = why_not()
+  else
+    return drive(context, id)
+  end
   if refusal then
     return refuse(context, id, "not_yieldable", refusal)
   end
@@ -59,14 +67,9 @@ end
 
 --- Raise `not_yieldable` if the context that runs could not wait now: before something is begun that must be waited for.
 function await.check()
-  if not scheduler.current.co then
-    if scheduler.is_driving() then
-      return errors.raise("not_yieldable", frames.refusal())
-    end
-  elseif running() ~= scheduler.top then
-    return errors.raise("not_yieldable", frames.foreign_resume())
-  elseif not isyieldable() then
-    return errors.raise("not_yieldable", frames.refusal())
+  local context = scheduler.current
+  if not can_yield(context.co and scheduler.top) and (context.co or scheduler.is_driving()) then
+    return errors.raise("not_yieldable", why_not())
   end
 end
 
@@ -78,11 +81,13 @@ function await.await(id)
   if context.stop then
     forget(id)
     return scope.raise_cancelled(context)
-  elseif done(id) then
+  end
+  local able = waits(id, context.co and scheduler.top)
+  if able == nil then
     return
   end
   wait_for(context, id)
-  suspend(context, id)
+  suspend(context, id, able)
   if context.interrupted then
     context.interrupted = false
     forget(id)
@@ -93,13 +98,14 @@ end
 --- The same for moonpool's own clean-up: it is not cancelled.
 ---@param id integer
 function await.await_cleanup(id)
-  if done(id) then
+  local context = scheduler.current
+  local able = waits(id, context.co and scheduler.top)
+  if able == nil then
     return
   end
-  local context = scheduler.current
   context.cleanup = true
   wait_for(context, id)
-  suspend(context, id)
+  suspend(context, id, able)
   context.cleanup = false
 end
 
@@ -110,7 +116,7 @@ function await.park()
     return scope.raise_cancelled(context)
   end
   context.waits = PARKED
-  suspend(context)
+  suspend(context, nil, can_yield(context.co and scheduler.top))
   if context.interrupted then
     context.interrupted = false
     return scope.raise_cancelled(context)
@@ -122,7 +128,7 @@ function await.park_cleanup()
   local context = scheduler.current
   context.cleanup = true
   context.waits = PARKED
-  suspend(context)
+  suspend(context, nil, can_yield(context.co and scheduler.top))
   context.cleanup = false
 end
 

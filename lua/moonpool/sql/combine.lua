@@ -139,7 +139,7 @@ end
 
 -- The database that a query set is bound to: that of its entity, or another.
 local function database_of(q)
-  return q.extra and q.extra.database or q.model.database or false
+  return q.extra and q.extra.database or q.model.database
 end
 
 --- A query set, or the entity whose rows it stands for, of the database of q.
