@@ -113,6 +113,30 @@ databases.each("annotations and groups", function(open)
     assert.equal("ADA 2", list(rows, "upper", "n"))
   end)
 
+  it("are ordered by what is calculated of what they are grouped by", function()
+    local by = Author:annotate{ land = fn.coalesce("country", mp.value "none") }:values("land"):annotate{ n = fn.count() }
+    assert.equal("none 1 uk 1 us 2", list(by:order_by(fn.upper("land")):all(), "land", "n"))
+    assert.equal("none 1 us 2 uk 1", list(by:order_by(fn.length("land"):desc(), "-land"):all(), "land", "n"))
+    assert.equal("- 1 uk 1 us 2", list(Author:values("country"):annotate{ n = fn.count() }
+      :order_by(fn.coalesce("country", mp.value "a")):all(), "country", "n"))
+    raises("bad_argument", function() by:order_by(fn.upper("name")) end)
+  end)
+
+  it("have windows over them", function()
+    local place = mp.over(fn.row_number(), { order_by = { "country" } })
+    local groups = Author:values("country"):annotate{ n = fn.count() }
+    assert.equal("- 1 uk 2 us 3", list(groups:annotate{ place = place }:order_by("place"):all(), "country", "place"))
+    assert.equal("- 1 1 uk 1 2 us 2 3", list(Author:values("country"):annotate{ n = fn.count(), place = place }:order_by("place"):all(),
+      "country", "n", "place"))
+    local most = groups:annotate{ place = mp.over(fn.rank(), { order_by = { "-n" } }), before = mp.over(fn.lag("n"), { order_by = { "country" } }) }
+    assert.equal("us 1 1 - 2 - uk 2 1", list(most:order_by("place", "country"):all(), "country", "place", "before"))
+    assert.equal("us", list(most:filter{ place = 1 }:all(), "country"))
+    assert.equal(3, most:count())
+    raises("bad_argument", function() groups:annotate{ place = mp.over(fn.row_number(), { order_by = { "name" } }) } end)
+    raises("unsupported", function() Author:values("country"):annotate{ place = place }:annotate{ n = fn.count() } end)
+    raises("unsupported", function() Author:annotate{ place = place }:values("place"):annotate{ n = fn.count() } end)
+  end)
+
   it("stand in other query sets", function()
     local busy = Book:values("author"):annotate{ n = fn.count() }:filter{ n__gt = 1 }
     assert.same({ "ada" }, Author:filter{ id__in = busy:values("author") }:pluck("name"))

@@ -77,6 +77,17 @@ describe("an annotation of objects", function()
   end)
 end)
 
+describe("a window over groups", function()
+  it("is no column that they are grouped by", function()
+    local place = tree.over(fn.row_number(), { order_by = { "country" } })
+    sql.assert(Author:values("country"):annotate { n = fn.count(), place = place }:order_by("place"), {
+      postgres = [[SELECT "country", count(*) AS "n", row_number() OVER (ORDER BY "country" NULLS FIRST) AS "place" FROM "author" GROUP BY "country" ORDER BY "place"]],
+      mariadb = [[SELECT `country`, count(*) AS `n`, row_number() OVER (ORDER BY `country`) AS `place` FROM `author` GROUP BY `country` ORDER BY `place`]],
+      sqlite = [[SELECT "country", count(*) AS "n", row_number() OVER (ORDER BY "country") AS "place" FROM "author" GROUP BY "country" ORDER BY "place"]],
+    })
+  end)
+end)
+
 describe("values_list", function()
   it("takes expressions beside columns", function()
     sql.assert(Author:values_list("country", fn.upper("name"), fn.length("name") * 2), {

@@ -9,23 +9,38 @@ local template = require "moonpool.resolve.template"
 local vocabulary = require "moonpool.vocabulary"
 
 local any_node, is_aggregate, parts_of = select_room.any_node, select_room.is_aggregate, select_room.parts
+local NO_NODES = select_room.NO_NODES
 
 local check = {}
 
--- Of a group only what is the same in all its rows may be asked.
-local function check_grouped(shape, resolver, tree, where)
+-- Whether two resolved expressions are written alike.
+local function is_same(one, other)
+  if one == other then return true end
+  if type(one) ~= "table" or type(other) ~= "table" then return false end
+  if one.op == "column" then return other.op == "column" and one.source == other.source and one.field == other.field end
+  for key, value in pairs(one) do
+    if NO_NODES[key] and value ~= other[key] or not NO_NODES[key] and not is_same(value, other[key]) then return false end
+  end
+  for key in pairs(other) do
+    if one[key] == nil then return false end
+  end
+  return true
+end
+
+-- Of a group only what is the same in all its rows may be asked. plain: only columns as they are.
+local function check_grouped(shape, resolver, tree, where, plain)
   if not shape.group then return end
-  -- a field may be there twice: author__name and editor__name
-  local columns = {}
+  local grouped = {}
   for _, column in ipairs(shape.group) do
     local resolved = expression.annotation(resolver, column)
-    if resolved.op == "column" then
-      columns[resolved.source] = columns[resolved.source] or {}
-      columns[resolved.source][resolved.field] = true
-    end
+    if resolved.op == "column" or not plain then grouped[#grouped + 1] = resolved end
   end
   any_node(tree, function(one)
-    if one.op == "column" and not (columns[one.source] and columns[one.source][one.field]) then
+    for _, column in ipairs(grouped) do
+      -- what is in JSON is written in another way inside of an expression
+      if one.op and one.kind ~= "json" and is_same(one, column) then return nil end
+    end
+    if one.op == "column" then
       errors.raise("bad_argument", ("%s asks for %s, which is not the same in all rows of a group: name it in values,"
         .. " or take an aggregate of it"):format(where, one.field:title()))
     end
@@ -44,7 +59,7 @@ function check.condition(shape, built, takes)
       errors.raise("unsupported", "a filter asks rows before their windows are there: annotate it, and filter by the annotation")
     end
     if shape.group and any_node(item, is_aggregate) then
-      check_grouped(shape, resolver, item, "a filter on a group")
+      check_grouped(shape, resolver, item, "a filter on a group", true) -- not every server knows expressions again there
     end
   end
 end
@@ -64,6 +79,21 @@ function check.order(shape, order, takes)
   end
 end
 
+-- What rows are grouped by: all that is no aggregate. A window is over rows, or over groups, as they are where it is annotated.
+local function group_of(shape, values, before)
+  local group = {}
+  for i, column in ipairs(values) do
+    local of_rows = column.windowed and (column.by_row or i <= before and not shape.group)
+    if of_rows and shape.output ~= "objects" then
+      errors.raise("unsupported", ("%s is a window over rows, which cannot be grouped any more: annotate it behind the aggregates, "
+        .. "where it is one over the groups"):format(column.name))
+    elseif not (column.aggregate or column.windowed) then
+      group[#group + 1] = column
+    end
+  end
+  return group
+end
+
 --- Check annotations, { name, template } in order, and give the changes to the shape.
 function check.annotate(shape, built, takes)
   local model, known = shape.model, shape.context.annotations
@@ -74,6 +104,7 @@ function check.annotate(shape, built, takes)
   local annotations, values = {}, {}
   for name, annotation in pairs(known) do annotations[name] = annotation end
   for i, column in ipairs(shape.values) do values[i] = column end
+  local before = #values
   local aggregated, windowed = shape.group ~= nil, shape.context.windowed
   for _, one in ipairs(built) do
     local is_taken = not shape.context.only_columns and (model.by_name[one.name] or model.inverses[one.name])
@@ -92,11 +123,10 @@ function check.annotate(shape, built, takes)
     values[#values + 1] = annotation
     aggregated = aggregated or aggregate
   end
-  local group
-  if aggregated then
-    group = {}
-    for _, column in ipairs(values) do
-      if not column.aggregate then group[#group + 1] = column end
+  local group = aggregated and group_of(shape, values, before) or nil
+  for i = before + 1, group and #values or before do -- windows are over the groups
+    if values[i].windowed and rows then
+      check_grouped({ group = group }, resolver, expression.annotation(resolver, values[i]), "a window over groups")
     end
   end
   local context = {

@@ -52,12 +52,14 @@ end
 
 local WORLDS = { aggregate = true, has_row = true, scalar = true, among_rows = true }
 local NO_NODES = { source = true, field = true, select = true }
+select_room.NO_NODES = NO_NODES
 
---- Whether fn says yes of a node or one below it; sub-selects are worlds of their own. What a window takes together is
---- no aggregate of the rows.
+--- Whether fn says yes of a node or one below it (nil: what is below is not asked); sub-selects are worlds of their own.
+--- What a window takes together is no aggregate of the rows.
 function select_room.any_node(tree, fn)
-  if tree.op and fn(tree) then return true end
-  if WORLDS[tree.op] then return false end
+  local found = tree.op and fn(tree)
+  if found then return true end
+  if found == nil and tree.op or WORLDS[tree.op] then return false end
   for key, below in pairs(tree) do
     if type(below) == "table" and not NO_NODES[key] then
       if tree.op == "window" and key == "inner" then below = { below.argument or below.arguments } end
