@@ -1,6 +1,6 @@
 /* mariadb_run.c - running one request: prepare its statement, if that was not done before, and execute it.
 ** What was prepared is kept. Where the server has forgotten a statement, or its tables have changed, nothing has run, and
-** it is prepared once more; where it has too many of them, the least used are given up. */
+** it is prepared once more; where it has too many of them, the least used are given up, and one without parameters goes as text. */
 #include "mariadb.h"
 
 #include <stdio.h>
@@ -258,13 +258,14 @@ static void not_prepared(mp_mysession *ses)
 {
   mp_mytask *task = ses->task;
   unsigned number = number_of(ses);
-  if (number == NO_SUCH_PROTOCOL && task->req->param_n == 0 && task->req->op != MP_OP_PREPARE) {
-    mp_mytext_begin(ses, task->req->sql, task->req->sql_len);
-  } else if (number == TOO_MANY_STATEMENTS && !task->retried && mp_mycache_evict(&ses->cache)) {
+  bool as_text = task->req->param_n == 0 && task->req->op != MP_OP_PREPARE;
+  if (number == TOO_MANY_STATEMENTS && !task->retried && mp_mycache_evict(&ses->cache)) {
     for (int n = ses->cache.n / 2; n > 0; n--)
       mp_mycache_evict(&ses->cache);
     task->retried = true;
     mp_mysession_bury(ses, mp_mytask_prepare);
+  } else if (as_text && (number == NO_SUCH_PROTOCOL || number == TOO_MANY_STATEMENTS)) {
+    mp_mytext_begin(ses, task->req->sql, task->req->sql_len);
   } else if (mp_mytask_note_error(ses, task->statement->stmt)) {
     mp_mytask_answer(ses);
   }

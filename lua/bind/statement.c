@@ -400,7 +400,7 @@ static int statement_copy_in(lua_State *L)
 /* Push row number `row` of the list at idx. False: it is no plain one, which is a table of n values without a metatable. */
 static bool push_plain_row(lua_State *L, int idx, size_t row, int n)
 {
-  bool more;
+  bool more, nothing;
   lua_rawgeti(L, idx, (int)row + 1);
   if (!lua_istable(L, -1))
     return false;
@@ -409,8 +409,17 @@ static bool push_plain_row(lua_State *L, int idx, size_t row, int n)
     return false;
   }
   lua_rawgeti(L, -1, n + 1);
-  more = !lua_isnil(L, -1);
-  lua_pop(L, 1);
+  lua_rawgeti(L, -2, 1);
+  more = !lua_isnil(L, -2);
+  nothing = lua_isnil(L, -1);
+  lua_pop(L, 2);
+  if (more || !nothing)
+    return !more;
+  lua_pushnil(L);
+  if (lua_next(L, -2) != 0) {
+    more = lua_type(L, -2) == LUA_TSTRING; /* a name, perhaps */
+    lua_pop(L, 2);
+  }
   return !more;
 }
 

@@ -63,6 +63,31 @@ describe("a pool on MariaDB", function()
       end)
     end)
 
+    it("gives up prepared statements when the server has too many of them", function()
+      open{ pool = { max = 2 } }
+      with_global("max_prepared_stmt_count", 3, function()
+        for i = 1, 20 do
+          assert.equal(i + 1, db:fetch_val("select " .. i .. " + ?", 1))
+        end
+      end)
+      local used = admin:fetch_val("select variable_value from information_schema.global_status where variable_name = 'Prepared_stmt_count'")
+      assert.truthy(tonumber(used) <= 3, used)
+    end)
+
+    it("sends as text what has no parameters when the server prepares nothing at all, and says so of the rest", function()
+      open{ pool = { max = 1 } }
+      with_global("max_prepared_stmt_count", 0, function()
+        local row = db:fetch_one("select 18446744073709551615 as u, 1.50 as d, cast('2026-02-28' as date) as day, null as nothing, 'ä' as t")
+        assert.same({ "18446744073709551615", "1.50", "2026-02-28", "ä" }, { tostring(row.u), tostring(row.d), tostring(row.day), row.t })
+        assert.is_nil(row.nothing)
+        local nothing, err = mp.try(db.fetch_val, db, "select ?", 1)
+        assert.is_nil(nothing)
+        assert.equal("server_limit", err.kind)
+        assert.matches("max_prepared_stmt_count on the server%)$", tostring(err))
+      end)
+      assert.equal(1, db:fetch_val("select ?", 1))
+    end)
+
     it("says so when only the statement was ended by somebody else, and goes on", function()
       open{ pool = { max = 1 } }
       local id = db:fetch_val("select connection_id()")

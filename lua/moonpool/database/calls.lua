@@ -104,6 +104,9 @@ function calls:execute_many(sql, rows)
       row = bind(found, 1, row)
     elseif length(row) > found.arity then
       bind(found, length(row)) -- which says what is wrong
+    elseif copy.is_keyed(row) then
+      return errors.raise("bad_parameters", ("row %d is keyed by names: its values stand in the order of the placeholders, "
+        .. "unless these are named (:name)"):format(place), { row = place })
     end
     -- an array's length does not show a NULL at its end: the statement knows how many there are
     for column = 1, width do

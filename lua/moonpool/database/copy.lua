@@ -108,6 +108,12 @@ end
 
 local blob_type = getmetatable(core.blob "")
 
+--- Is a row whose values are taken by place keyed by names? It would be one of NULLs. (`n` is of table.pack.)
+function copy.is_keyed(row)
+  local key = row[1] == nil and next(row)
+  return type(key) == "string" and key ~= "n"
+end
+
 -- Read rows into one array, one behind the other, until there are `most` of them or their texts are long.
 -- Gives how many, and whether that was all.
 local function gather(next_row, values, width, most, before)
@@ -121,6 +127,9 @@ local function gather(next_row, values, width, most, before)
     elseif row[width + 1] ~= nil then
       return errors.raise("bad_parameters", ("row %d of copy_in has more values than there are columns (%d)"):format(
         before + n + 1, width))
+    elseif copy.is_keyed(row) then
+      return errors.raise("bad_parameters", ("row %d of copy_in is keyed by names: its values stand in the order of the columns")
+        :format(before + n + 1), { row = before + n + 1 })
     end
     for column = 1, width do
       local value = row[column]
