@@ -43,6 +43,9 @@ end
 function deleting.purge(self, class, database)
   check_saved(self)
   state.write_next(self)
+  if state.is_new(self) then
+    return 0 -- a session has deleted it now, as it was to
+  end
   hooks.run(class, self, "before_delete")
   local params = {}
   local n = updating.row_values(self, params, 0)

@@ -7,6 +7,7 @@ local errors = require "moonpool.errors"
 local loading = require "moonpool.entity.loading"
 local relation = require "moonpool.entity.relation"
 local row = require "moonpool.sql.row"
+local runtime = require "moonpool.runtime"
 local state = require "moonpool.entity.state"
 local statement = require "moonpool.database.statement"
 local updating = require "moonpool.entity.updating"
@@ -103,7 +104,10 @@ local function wider(meta, names)
 end
 
 -- What was changed and not saved stays so: the original is that of the database.
-local function take_over(self, meta, names, values)
+local function take_over(self, database, meta, names, values)
+  if runtime.current().session then
+    state.note(self, database) -- which knows it from now on, and what it reads may be undone
+  end
   local original, plan = state.original(self), wider(meta, names)
   local all = {}
   for place, name in ipairs(meta.plan.names) do
@@ -167,7 +171,7 @@ local function read_for(list, first, class, database, names)
   for _, found in ipairs(run(database, nil, st.sql, "read", params, n, loading.options(database, st), core.rows, st.plan)) do
     local one = by_key[relation.plain(found[attribute])]
     if one then
-      take_over(one, getmetatable(one), names, found)
+      take_over(one, database, getmetatable(one), names, found)
     end
   end
 end
@@ -184,7 +188,7 @@ function rereading.load_column(self, name)
   class = class_with(class, names)
   local list = #class.model.key == 1 and companions(self, class, names) or {}
   if list[1] == nil then
-    take_over(self, meta, names, (read(self, class, database, names)))
+    take_over(self, database, meta, names, (read(self, class, database, names)))
     return rawget(self, name)
   end
   table.insert(list, 1, self)

@@ -10,6 +10,8 @@ local on_sheet, own_original = core.on_sheet, core.own_original
 
 local state = {}
 
+local pairs = pairs
+
 local weak_keys, weak_values = { __mode = "k" }, { __mode = "v" }
 
 -- object -> original; an object without one is new, unless it is on a sheet: core.objects makes those of many in one
@@ -198,6 +200,9 @@ function transaction.restore(object, was)
   else
     for _, name in ipairs(meta ~= was.meta and meta.plan.names or {}) do
       rawset(object, name, nil) -- loaded since then
+    end
+    for name in pairs(was.meta.missing or {}) do
+      rawset(object, name, nil) -- assigned while it was new
     end
     setmetatable(object, was.meta)
     was.original:restore(object, was.meta.plan)

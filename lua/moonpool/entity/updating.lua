@@ -291,6 +291,9 @@ end
 --- Raises validation, stale, integrity and the other errors of a statement.
 function updating.update(self, class, database, only)
   state.write_next(self)
+  if state.is_new(self) then
+    return updating.stale(self, class) -- a session has deleted it now, as it was to
+  end
   validation.settle_relations(self, class)
   local fields = updating.changed_fields(self)
   if fields == nil then

@@ -77,10 +77,13 @@ local function expire(object)
   state.unrelate(object)
 end
 
+-- What is still part of a transaction around the session may be undone: its objects keep their values.
 local function after_commit(unit)
+  local frame_of = unit.frame_of
   unit.removed, unit.frames, unit.frame_of = {}, {}, {}
-  if unit.options.expire_on_commit then
-    for _, rows in ipairs(unit.map.tables) do
+  for _, rows in ipairs(unit.options.expire_on_commit and unit.map.tables or {}) do
+    local frame = frame_of[rows.database]
+    if not frame or transaction.is_outermost(frame) then
       for object in rows:each() do
         unit.expired[object] = true
         expire(object)
@@ -125,6 +128,7 @@ local function commit_all(unit, frames)
       return error(err, 0)
     else
       failed[#failed + 1], problems[#problems + 1] = name_of(frame.database), err
+      unit:forget_those_of(frame.database)
     end
   end
   return committed, failed, problems

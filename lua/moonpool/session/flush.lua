@@ -8,6 +8,7 @@ local handover = require "moonpool.session.handover"
 local hooks = require "moonpool.entity.hooks"
 local loading = require "moonpool.entity.loading"
 local order = require "moonpool.session.order"
+local relation = require "moonpool.entity.relation"
 local state = require "moonpool.entity.state"
 local updating = require "moonpool.entity.updating"
 local vocabulary = require "moonpool.vocabulary"
@@ -167,6 +168,25 @@ local function with_tables_of(new, reads)
   return all
 end
 
+-- What rows are deleted in which order depends on columns that an object may lack, because it was read without them or is
+-- expired: they are read now. Whose row is gone already has no place in the order.
+local function complete(gone)
+  for _, one in ipairs(gone) do
+    local missing, model = getmetatable(one).missing, getmetatable(one).class.model
+    for _, fields in ipairs(missing and handover.needs(model) or {}) do
+      for _, field in ipairs(fields) do
+        local ok, err = true, nil
+        if getmetatable(one).missing and getmetatable(one).missing[field.attribute] then
+          ok, err = pcall(relation.load_column, one, field.attribute)
+        end
+        if not ok and not errors.is(err, "not_found") then
+          return error(err, 0)
+        end
+      end
+    end
+  end
+end
+
 -- ---- all of it ----
 
 local function new_of(unit)
@@ -209,6 +229,9 @@ end
 -- One pass: whether there may be something to write again, because hooks have run.
 local function pass(unit, reads, again)
   local new, gone = new_of(unit), gone_of(unit)
+  if gone[1] and (gone[2] or new[1]) then
+    complete(gone)
+  end
   local classes = {}
   for _, list in ipairs { new, gone } do
     for _, one in ipairs(list) do
@@ -218,7 +241,7 @@ local function pass(unit, reads, again)
   for class in next, classes do
     again = again or has_hooks(class)
   end
-  local ends = unit.ending and not again
+  local ends = unit.ending and not (again or unit.options.expire_on_commit)
   for _, one in ipairs(again and new or {}) do
     hooks.run(getmetatable(one).class, one, "before_insert")
   end

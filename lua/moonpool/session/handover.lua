@@ -10,6 +10,7 @@ local tables = require "moonpool.sql.table"
 local handover = {}
 
 local ipairs, pairs, getmetatable = ipairs, pairs, getmetatable
+local unpack = unpack or table.unpack
 
 local function model_of(object)
   return getmetatable(object).class.model
@@ -143,6 +144,16 @@ function Plan:first(object)
     self.steps[#self.steps + 1] = object
   end
   return ok
+end
+
+--- The lists of fields by which it is told whether a row must be deleted before others are written.
+---@return table[][]
+function handover.needs(model)
+  local lists = { unpack(tables.uniques(model)) }
+  for _, field in ipairs(model.references) do
+    lists[#lists + 1] = field:locals()
+  end
+  return lists
 end
 
 --- The objects to be written before the new ones, in order; nil: none.

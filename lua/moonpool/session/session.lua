@@ -81,7 +81,7 @@ local function finish(unit, ok, ...)
     unit:finish()
     if fine then
       return ...
-    elseif not unit.kept then
+    elseif unit.frames[1] or not unit.kept then -- what was committed before stays so
       undo(unit, err)
     end
     return error(err, 0)

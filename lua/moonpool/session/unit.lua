@@ -273,6 +273,7 @@ function Unit:identify(class, database, objects)
     local known = key ~= nil and by_key[key]
     if known and known ~= object then
       expired[known] = nil
+      state.note(known, database) -- what is read may be undone
       merging.merge(known, object)
       objects[place] = known
     else
@@ -329,6 +330,18 @@ function Unit:expunge(object)
   end
 end
 
+--- What was done in the database is undone: know none of its objects any more.
+function Unit:forget_those_of(database)
+  self:sync()
+  for _, rows in ipairs(self.map.tables) do
+    for object in rows:each() do
+      if rows.database == database then
+        rows:remove(object)
+      end
+    end
+  end
+end
+
 -- ---- the end ----
 
 --- Whether a hook is the session's: while no transaction of its own has begun.
@@ -351,6 +364,7 @@ end
 --- Undo everything and forget all objects. The session can go on.
 --- Raises what a hook raised.
 function Unit:rollback()
+  self:sync()
   for _, rows in ipairs(self.map.tables) do
     for object in rows:each() do
       put_back(object)

@@ -5,106 +5,134 @@ local world = require "spec.support.model.world"
 
 local meaning = {}
 
-local World, raise, append = world.methods, world.raise, world.append
+local World, raise = world.methods, world.raise
 
 local run = {}
+meaning.operations = run
+
+local NOTHING = {} -- what an insert reads
+
+-- An object is written by itself: what the session has to write goes before it.
+local function before_write(self, one)
+  if self.session then
+    self.session:unschedule(one)
+    if self.session.autoflush then
+      self.session:flush(NOTHING)
+    end
+  end
+end
 
 function run.create(self, node)
   local one = self:new(node.name)
-  self:send(true)
-  if not self:insert(one) then
-    self:fail "unique"
-  end
+  before_write(self, one)
+  self:send(self.home, NOTHING, true)
+  self.home:insert{ one }
 end
 
 function run.build(self, node)
-  local one = self:new(node.name)
+  local one = self:new(node.name, node.far and self.far)
   if self.session then
-    table.insert(self.session.pending, one)
+    self.session:schedule(one)
   end
 end
 
+local function store_of(self, node)
+  return node.far and self.far or self.home
+end
+
 function run.update(self, node)
-  self:send(true)
-  local row = self.rows[node.name]
+  local at = store_of(self, node)
+  self:send(at, { [at] = true }, true)
+  local row = at.rows[node.name]
   if row then
-    self.rows[node.name] = { id = row.id, age = node.age }
+    at.rows[node.name] = { id = row.id, age = node.age }
   end
   self:note(row and 1 or 0)
 end
 
 function run.delete(self, node)
-  self:send(true)
-  self:note(self.rows[node.name] and 1 or 0)
-  self.rows[node.name] = nil
+  self:send(self.home, { [self.home] = true }, true)
+  self:note(self.home.rows[node.name] and 1 or 0)
+  self.home.rows[node.name] = nil
 end
 
-local function size(rows)
-  local n = 0
-  for _ in pairs(rows) do
-    n = n + 1
-  end
-  return n
-end
-
-function run.count(self)
-  self:send()
-  self:note(size(self.rows))
+function run.count(self, node)
+  local at = store_of(self, node)
+  self:send(at, { [at] = true })
+  self:note(at:size())
 end
 
 run.iterate = run.count
 
 -- Both rows or none, in a savepoint where there is a transaction.
 local function bulk(self, node)
-  self:check(true)
-  if self.rows[node.name] or self.rows[node.other] or node.name == node.other then
-    self:fail "unique"
-  end
-  for _, name in ipairs{ node.name, node.other } do
-    self.ids = self.ids + 1
-    self.rows[name] = { id = self.ids, age = 0 }
-  end
+  local home = self.home
+  home:check(true)
+  home:insert{ self:new(node.name, home, true), self:new(node.other, home, true) } -- which only a session knows
 end
 
 function run.bulk(self, node)
-  self:arrive()
-  self:auto_flush()
-  local frame = self.frames[1] and self:push()
+  local session, home = self.session, self.home
+  if session then
+    if session.autoflush then
+      session:flush(NOTHING)
+    end
+    session:arrive(home)
+  end
+  local frame = home.frames[1] and home:push()
   local ok, err = pcall(bulk, self, node)
   if frame and ok then
-    return self:keep(frame)
+    return home:keep(frame)
   elseif frame then
-    self:undo(frame)
+    home:undo(frame)
   end
   if not ok then
     error(err, 0)
   end
 end
 
-function run.flush(self)
-  self:flush()
+-- ---- objects ----
+
+--- The object in the program's hands with its columns, which may have to be read.
+---@param saved boolean? only one that is in the database
+local function held(self, node, saved)
+  local one = self.objects[node.object]
+  if not one or saved and not one.saved then
+    return nil
+  end
+  if one.unread and one.saved then
+    self:send(one.store, { [one.store] = true })
+    local row = one.store:row_of(one)
+    if not row then
+      raise "not_found"
+    end
+    if self.session then
+      one.store:wrote(one)
+    end
+    one.age, one.known, one.unread = row.age, row.age, nil
+    self:noted(one)
+  end
+  return one
 end
+meaning.held = held
 
 -- A save of an object that is in the database, where its age changes.
 local function save(self, one)
-  self:auto_flush()
-  if one.age == one.known then
+  before_write(self, one)
+  if not one.saved then
+    raise "stale"
+  elseif one.age == one.known then
     return
   end
-  self:arrive()
-  self:wrote(one) -- whatever becomes of the statement
-  self:check(true)
-  local row = self.rows[one.name]
-  if not row or row.id ~= one.row or self.session and self.session.optimistic and row.age ~= one.known then
-    raise "stale"
+  if self.session then
+    self.session:arrive(one.store)
   end
-  self.rows[one.name] = { id = row.id, age = one.age }
-  one.known = one.age
+  one.store:update({ one }, self.session and self.session.optimistic)
 end
 
 function run.save(self, node)
-  local one = self.objects[node.object]
-  if one and one.saved then
+  local one = held(self, node, true)
+  if one then
     local before = one.age
     one.age = node.age
     local ok, err = pcall(save, self, one)
@@ -115,51 +143,103 @@ function run.save(self, node)
   end
 end
 
+function run.assign(self, node)
+  local one = held(self, node)
+  if one then
+    one.age, one.unread = node.age, nil
+  end
+end
+
+-- Whatever was assigned is gone, also where nothing can be read.
+function run.refresh(self, node)
+  local one = self.objects[node.object]
+  if not one then
+    return
+  elseif not one.saved then
+    raise "bad_argument"
+  end
+  local at = one.store
+  if not one.unread then
+    one.age = one.known
+  end
+  self:send(at, { [at] = true })
+  local row = at:row_of(one)
+  if not row then
+    raise "not_found"
+  end
+  at:wrote(one)
+  one.age, one.known, one.unread = row.age, row.age, nil
+  self:noted(one)
+end
+
+-- ---- tables and locks ----
+
 -- Of an entity: refused where it would commit what is open.
 function run.table(self)
-  if self.can.ddl == "commits" and (self.frames[1] or self.session) then
-    self:arrive()
+  local home = self.home
+  if home.can.ddl == "commits" and (home.frames[1] or self.session) then
+    if self.session then
+      self.session:arrive(home)
+    end
     raise "implicit_commit"
   end
-  self:send(true)
+  self:send(home, nil, true)
 end
 
 function run.raw_table(self)
-  self:send(true)
-  if self.can.ddl == "commits" and self.frames[1] then
-    self:break_off("implicit_commit", self.rows)
+  local home = self.home
+  self:send(home, nil, true)
+  if home.can.ddl == "commits" and home.frames[1] then
+    home:break_off("implicit_commit", home.rows)
   end
 end
 
 -- Only the first time that it is come by, so that running the block again helps.
 function run.deadlock(self, node)
-  if not self.can.deadlock or self.done[node] or not (self.session or self.frames[1]) then
+  local home = self.home
+  if not home.can.deadlock or self.done[node] or not (self.session or home.frames[1]) then
     return
   end
-  self:send(true)
+  self:send(home, nil, true)
   self.done[node] = true
-  if self.can.deadlock == "statement" then
-    self:fail("deadlock", true)
+  if home.can.deadlock == "statement" then
+    home:fail("deadlock", true)
   end
-  self:break_off("deadlock", self.frames[1].rows)
+  home:break_off("deadlock", home.frames[1].rows)
 end
+
+-- Another process has the writer, until it was met.
+function run.blocked(self, node)
+  local home = self.home
+  local mine = home.can.blocked and not home.blocked and not home.frames[1]
+  home.blocked = home.blocked or mine or nil
+  local ok, err = pcall(self.sequence, self, node[1])
+  if mine then
+    home.blocked = nil
+  end
+  if not ok then
+    error(err, 0)
+  end
+end
+
+-- ---- tasks ----
 
 -- A task beside this one sees what is committed.
 function run.apart(self)
   self:check_cancelled()
-  if self.frames[1] and not self.can.apart then
+  if self.home.frames[1] and not self.home.can.apart then
     raise "pool_deadlock"
   end
-  self:note(size(self:committed()))
+  self:note(self.home:committed_size())
 end
 
 -- A task that this one waits for may not go round its transaction.
 function run.branch(self)
   self:check_cancelled()
-  if self.frames[1] then
+  if self.home.frames[1] then
     raise "concurrency"
   end
-  self:note(size(self.rows))
+  self:note(self.home:size())
 end
 
 function run.raise()
@@ -180,9 +260,9 @@ end
 -- ---- hooks ----
 
 function run.on_commit(self, node)
-  local session, frame = self.session, self:frame()
+  local session, frame = self.session, self:latest()
   local hooks = frame and frame.committed
-  if session and not session.frame then
+  if session and not session.frames[1] then
     hooks = session.hooks
   end
   if hooks then
@@ -202,12 +282,12 @@ end
 -- ---- what has a sequence inside ----
 
 -- Run it in a frame: undone where it raises.
-function World:framed(frame, list)
-  local ok, err = pcall(self.sequence, self, list)
+function World:framed(frame, fn, ...)
+  local ok, err = pcall(fn, self, ...)
   if ok then
-    return self:keep(frame)
+    return frame.store:keep(frame)
   end
-  self:undo(frame)
+  frame.store:undo(frame)
   return error(err, 0)
 end
 
@@ -222,37 +302,40 @@ local function again(self, times, fn, ...)
     self:check_cancelled() -- there is a pause before the next one
   end
 end
+meaning.again = again
 
 local function atomic(self, node)
-  local frame = self:push(node)
+  local home = self.home
+  local frame = home:push(node)
   local around = self.tx
   self.tx = frame
   local ok, err = pcall(self.sequence, self, node[1])
   self.tx = around
   if ok and not frame.quit then
-    return self:keep(frame)
+    return home:keep(frame)
   end
-  self:undo(frame)
+  home:undo(frame)
   if not ok and err ~= QUIT then
     return error(err, 0)
   end
 end
 
 function run.atomic(self, node)
-  if node.retry then
-    self:arrive()
+  if node.retry and self.session then
+    self.session:arrive(self.home)
   end
-  return again(self, not self.frames[1] and node.retry or 0, atomic, node)
+  return again(self, not self.home.frames[1] and node.retry or 0, atomic, node)
 end
 
 -- By hand, as db:begin() gives it.
 function run.savepoint(self, node)
-  local frame = self:push()
+  local home = self.home
+  local frame = home:push()
   local ok, err = pcall(self.sequence, self, node[1])
   if not ok or node.way == 1 then
-    self:undo(frame)
+    home:undo(frame)
   else
-    self:keep(frame)
+    home:keep(frame)
   end
   if not ok then
     return error(err, 0)
@@ -264,16 +347,19 @@ function run.point(self, node)
   if not self.tx then
     return self:sequence(node[1])
   end
-  self:arrive()
-  if self:frame() ~= self.tx then
+  local home = self.home
+  if self.session then
+    self.session:arrive(home)
+  end
+  if home:frame() ~= self.tx then
     raise "bad_argument"
   end
-  local frame = self:push()
+  local frame = home:push()
   local ok, err = pcall(self.sequence, self, node[1])
   if node.way == 2 or not ok and node.way == 1 then
-    self:undo(frame)
+    home:undo(frame)
   elseif ok and node.way == 1 then
-    self:keep(frame)
+    home:keep(frame)
   end
   if not ok then
     return error(err, 0)
@@ -283,19 +369,11 @@ end
 function run.gather(self, node)
   for _, list in ipairs(node) do
     if self.tx then
-      self:framed(self:push(), list)
+      self:framed(self.home:push(), self.sequence, list)
     else
       self:sequence(list)
     end
   end
-end
-
-function run.nested(self, node)
-  if not self.session then
-    return self:sequence(node[1])
-  end
-  self:arrive()
-  return self:framed(self:push(), node[1])
 end
 
 local function name_of(err)
@@ -317,9 +395,7 @@ end
 
 local function scoped(self, node)
   local scope = { op = node.op }
-  table.insert(self.scopes, scope)
-  local ok, err = pcall(self.sequence, self, node[1])
-  table.remove(self.scopes)
+  local ok, err = pcall(self.within, self, scope, self.sequence, self, node[1])
   if scope.told then
     raise("timeout", not ok and name_of(err) ~= "cancelled" and type(err) == "table" and err.helps)
   elseif not ok then
@@ -329,110 +405,6 @@ end
 
 run.expired, run.shield = scoped, scoped
 
--- ---- sessions ----
-
-local function new_session(options)
-  return { pending = {}, hooks = {}, autoflush = options.autoflush ~= false, optimistic = options.optimistic,
-    isolation = options.isolation }
-end
-
--- What came before its first statement waits for what is around it.
-local function commit_session(self, session)
-  self:flush()
-  local frame, outer = session.frame, self:frame()
-  if not frame then
-    if outer then
-      append(outer.committed, session.hooks)
-    else
-      self:hear(session.hooks)
-    end
-    session.hooks = {}
-    return
-  end
-  session.frame = nil
-  local ok, err = pcall(self.keep, self, frame)
-  if not ok then
-    session.pending = {}
-    error(err, 0)
-  end
-end
-
-local function undo_session(self, session)
-  local frame = session.frame
-  session.frame, session.pending, session.hooks = nil, {}, {}
-  if frame then
-    self:undo(frame)
-  end
-end
-
-local function check_top(self, session)
-  if session.frame and self:frame() ~= session.frame then
-    raise "bad_argument" -- inside a block or savepoint
-  end
-end
-
-function run.session_commit(self)
-  local session = self.session
-  if session then
-    check_top(self, session)
-    commit_session(self, session)
-  end
-end
-
-function run.session_rollback(self)
-  local session = self.session
-  if session then
-    check_top(self, session)
-    undo_session(self, session)
-  end
-end
-
--- A session in a session is the same one.
-local function join(self, outer, node)
-  if node.isolation and node.isolation ~= outer.isolation then
-    raise "durable"
-  elseif node.optimistic and not outer.optimistic then
-    raise "bad_argument"
-  end
-  local before = outer.autoflush
-  if node.autoflush ~= nil then
-    outer.autoflush = node.autoflush
-  end
-  local ok, err = pcall(self.sequence, self, node[1])
-  outer.autoflush = before
-  if not ok then
-    error(err, 0)
-  end
-end
-
-local function session_once(self, node, by_hand)
-  local session = new_session(node)
-  self.session = session
-  local ok, err = pcall(self.sequence, self, node[1])
-  if ok and not (by_hand and node.way == 2) then
-    ok, err = pcall(commit_session, self, session)
-  end
-  self.session = nil
-  undo_session(self, session)
-  if not ok then
-    return error(err, 0)
-  end
-end
-
-function run.session(self, node)
-  if self.session then
-    return join(self, self.session, node)
-  end
-  return again(self, not self.frames[1] and node.retry or 0, session_once, node)
-end
-
-function run.by_hand(self, node)
-  if self.session then
-    raise "bad_argument"
-  end
-  return session_once(self, node, true)
-end
-
 function World:sequence(list)
   for _, node in ipairs(list) do
     run[node.op](self, node)
@@ -440,7 +412,7 @@ function World:sequence(list)
 end
 
 --- A world in which nothing has happened yet.
----@param can { ddl: string, deadlock: string?, apart: boolean }
+---@param can table see store.lua
 function meaning.new(can)
   return world.new(can)
 end

@@ -25,10 +25,20 @@ local function named(op)
   return function(random) return { op = op, name = random(NAMES), age = random(5) } end
 end
 
+local OBJECTS = 6 -- the first of those in its hands are used again
+
+local function of_object(op)
+  return function(random) return { op = op, object = random(OBJECTS), age = random(5) } end
+end
+
+-- On the second database.
+local function far(op)
+  return function(random) return { op = op, name = random(NAMES), age = random(5), far = true } end
+end
+
 local leaves = {
-  named "create", named "create", named "build", named "build", named "update", named "delete",
-  function(random) return { op = "save", object = random(4), age = random(5) } end,
-  plain "count", plain "flush", plain "table",
+  named "create", named "create", named "build", named "build", named "update", named "delete", named "load",
+  of_object "save", of_object "assign", of_object "remove", of_object "replace", plain "count", plain "flush", plain "table",
 }
 
 -- Less frequent: one leaf in four is one of these.
@@ -36,9 +46,15 @@ local rare = {
   plain "deadlock", plain "raw_table", plain "apart", plain "branch", plain "iterate",
   function(random) return { op = "bulk", name = random(NAMES), other = random(NAMES) } end,
   function(random) return { op = "on_commit", tag = random(100) } end,
+  function(random) return { op = "on_commit", tag = random(100) } end,
   function(random) return { op = "hook", way = random(2), tag = random(100) } end,
   function(random) return { op = "hook", way = random(2), tag = random(100) } end,
-  plain "session_commit", plain "session_rollback",
+  function(random) return { op = "hook", way = random(2), tag = random(100) } end,
+  function(random) return { op = "hook", way = random(2), tag = random(100) } end,
+  function(random) return { op = "hook", way = random(2), tag = random(100) } end,
+  plain "session_commit", plain "session_commit", plain "session_rollback",
+  of_object "refresh", of_object "expunge", of_object "get", of_object "get", of_object "add", of_object "dirty", of_object "replace",
+  far "build", far "build", far "update", far "count", far "load", plain "doom",
 }
 
 -- ---- what has a sequence inside ----
@@ -79,6 +95,8 @@ local function session(random, at)
     node.retry = 1
   elseif way == 4 then
     node.isolation = "serializable"
+  elseif way <= 6 then
+    node.expire_on_commit = true
   end
   return node
 end
@@ -96,7 +114,7 @@ end
 local branches = {
   atomic, atomic, atomic, catch, catch, catch, session, session, with("savepoint", 3),
   with("point", 3), with "nested", with "expired", with "shield", with("by_hand", 2),
-  function(random, at) return { op = "try", inside(random, at, { caught = true }) } end,
+  with "blocked", function(random, at) return { op = "try", inside(random, at, { caught = true }) } end,
   function(random, at) return { op = "gather", inside(random, at), inside(random, at) } end,
 }
 
@@ -123,9 +141,33 @@ function sequence(random, at)
   return list
 end
 
+-- A session that goes on for long, with little around its objects.
+local function long_session(random, at)
+  local node = session(random, at)
+  local list, inner = {}, { depth = DEEPEST, framed = true }
+  for place = 1, 4 + random(16) do
+    local way = random(12)
+    if way == 1 then
+      list[place] = { op = "nested", sequence(random, inner) }
+    elseif way == 2 then
+      list[place] = { op = "catch", sequence(random, inner) }
+    elseif way <= 6 then
+      list[place] = rare[random(#rare)](random)
+    else
+      list[place] = leaves[random(#leaves)](random)
+    end
+  end
+  node[1] = list
+  return node
+end
+
 --- A program: a sequence of operations.
 function programs.of(seed)
-  return sequence(programs.chance(seed), { depth = 0 })
+  local random = programs.chance(seed)
+  if random(4) == 1 then
+    return { named "create"(random), long_session(random, { depth = DEEPEST }), named "load"(random) }
+  end
+  return sequence(random, { depth = 0 })
 end
 
 --- How often each operation occurs in it, added to counts.
@@ -138,7 +180,52 @@ function programs.count(list, counts)
   end
 end
 
-local SHOWN = { "name", "other", "age", "object", "way", "tag", "isolation", "durable", "read_only", "retry", "autoflush", "optimistic" }
+-- The list without the node at `place`, or with what is inside of it instead.
+local function without(list, place, inside)
+  local shorter = table.move(list, 1, place - 1, 1, {})
+  table.move(inside or {}, 1, inside and #inside or 0, place, shorter)
+  return table.move(list, place + 1, #list, #shorter + 1, shorter)
+end
+
+-- The list with one change that leaves less of it, if there is one with which it still holds.
+local function shorten(list, holds)
+  for place, node in ipairs(list) do
+    local ways = { without(list, place) }
+    for _, below in ipairs(node) do
+      ways[#ways + 1] = without(list, place, below)
+    end
+    for _, way in ipairs(ways) do
+      if holds(way) then
+        return way
+      end
+    end
+    for at, below in ipairs(node) do
+      local shorter = shorten(below, function(way)
+        node[at] = way
+        return holds(list)
+      end)
+      node[at] = shorter or below
+      if shorter then
+        return list
+      end
+    end
+  end
+  return nil
+end
+
+--- A shorter program of which `holds` is true as well.
+---@param holds fun(program: table): boolean
+function programs.shrink(list, holds)
+  local shorter = shorten(list, holds)
+  while shorter do
+    list = shorter
+    shorter = shorten(list, holds)
+  end
+  return list
+end
+
+local SHOWN = { "name", "other", "age", "object", "way", "tag", "isolation", "durable", "read_only", "retry", "autoflush", "optimistic",
+  "expire_on_commit", "far" }
 
 --- The same as text, for a report.
 function programs.show(list, indent)

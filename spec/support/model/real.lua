@@ -9,9 +9,13 @@ local real = {}
 local Real = {}
 Real.__index = Real
 
---- db, Item: where it runs; rival: who it meets in a deadlock, or nil (see rival.lua).
-function real.new(db, Item, rival)
-  return setmetatable({ db = db, Item = Item, rival = rival, trace = {}, objects = {}, done = {}, tables = 0 }, Real)
+--- place: db and Item, where it runs; far and Far, the second database; rival: who it meets in a deadlock (see rival.lua), and
+--- writer: who holds the only writer (see writer.lua), or nil.
+function real.new(place)
+  return setmetatable({
+    db = place.db, Item = place.Item, far = place.far, Far = place.Far, rival = place.rival, writer = place.writer,
+    trace = {}, objects = {}, names = {}, done = {}, tables = 0,
+  }, Real)
 end
 
 local run = {}
@@ -39,18 +43,23 @@ end
 
 -- ---- statements ----
 
-function Real:keep(name)
-  local one = self.Item:build{ name = "n" .. name }
+-- The objects in the program's hands have numbers. Their names are remembered: reading one may be a statement.
+function Real:keep(one)
   self.objects[#self.objects + 1] = one
+  self.names[one] = self.names[one] or rawget(one, "name")
   return one
 end
 
+function Real:entity(node)
+  return node.far and self.Far or self.Item
+end
+
 function run.create(self, node)
-  self:keep(node.name):save()
+  self:keep(self.Item:build{ name = "n" .. node.name }):save()
 end
 
 function run.build(self, node)
-  local one = self:keep(node.name)
+  local one = self:keep(self:entity(node):build{ name = "n" .. node.name })
   local s = mp.session.current()
   if s then
     s:add(one)
@@ -58,15 +67,15 @@ function run.build(self, node)
 end
 
 function run.update(self, node)
-  self:note(self.Item:filter{ name = "n" .. node.name }:update{ age = node.age })
+  self:note(self:entity(node):filter{ name = "n" .. node.name }:update{ age = node.age })
 end
 
 function run.delete(self, node)
   self:note((self.Item:filter{ name = "n" .. node.name }:delete()))
 end
 
-function run.count(self)
-  self:note(self.Item:count())
+function run.count(self, node)
+  self:note(self:entity(node):count())
 end
 
 function run.iterate(self)
@@ -81,12 +90,7 @@ function run.bulk(self, node)
   self.Item:bulk_create{ { name = "n" .. node.name }, { name = "n" .. node.other } }
 end
 
-function run.flush()
-  local s = mp.session.current()
-  if s then
-    s:flush()
-  end
-end
+-- ---- objects ----
 
 function run.save(self, node)
   local one = self.objects[node.object]
@@ -100,6 +104,24 @@ function run.save(self, node)
     end
   end
 end
+
+function run.assign(self, node)
+  local one = self.objects[node.object]
+  if one then
+    one.age = node.age
+  end
+end
+
+function run.refresh(self, node)
+  local one, s = self.objects[node.object], mp.session.current()
+  if one and s then
+    s:refresh(one)
+  elseif one then
+    one:refresh()
+  end
+end
+
+-- ---- tables and locks ----
 
 function Real:new_table()
   self.tables = self.tables + 1
@@ -121,6 +143,20 @@ function run.deadlock(self, node)
     self.rival:meet(self.db, function()
       self.done[node] = true
     end)
+  end
+end
+
+function run.blocked(self, node)
+  local mine = self.writer and not self.writer.taken and not transaction.innermost(self.db)
+  if mine then
+    self.writer:take()
+  end
+  local ok, err = pcall(self.sequence, self, node[1])
+  if mine then
+    self.writer:give()
+  end
+  if not ok then
+    error(err, 0)
   end
 end
 
@@ -247,6 +283,7 @@ end
 function run.session(self, node)
   local options = {
     isolation = node.isolation, retry = node.retry, autoflush = node.autoflush, optimistic = node.optimistic,
+    expire_on_commit = node.expire_on_commit,
   }
   self.db:session(options, function() self:sequence(node[1]) end)
 end
@@ -268,6 +305,13 @@ function run.nested(self, node)
   end
 end
 
+function run.flush()
+  local s = mp.session.current()
+  if s then
+    s:flush()
+  end
+end
+
 function run.session_commit()
   local s = mp.session.current()
   if s then
@@ -279,6 +323,78 @@ function run.session_rollback()
   local s = mp.session.current()
   if s then
     s:rollback()
+  end
+end
+
+function Real:note_place(one)
+  local place = 1
+  while self.objects[place] ~= one do
+    if self.objects[place] == nil then
+      self:keep(one)
+    else
+      place = place + 1
+    end
+  end
+  self:note(("object %d age %s"):format(place, rawget(one, "age") or "unread"))
+end
+
+function run.load(self, node)
+  local s, q = mp.session.current(), self:entity(node):filter{ name = "n" .. node.name }
+  local list = s and s:scalars(q) or q:all()
+  if list[1] then
+    self:note_place(list[1])
+  else
+    self:note "none"
+  end
+end
+
+function run.get(self, node)
+  local one, s = self.objects[node.object], mp.session.current()
+  if s and one and one.id then
+    local found = s:get(getmetatable(one).class.entity, one.id)
+    if found then
+      self:note_place(found)
+    else
+      self:note "none"
+    end
+  end
+end
+
+-- An operation of the session on an object.
+local function with_object(name)
+  return function(self, node)
+    local one, s = self.objects[node.object], mp.session.current()
+    if s and one then
+      return s[name](s, one)
+    end
+  end
+end
+
+run.add, run.remove = with_object "add", with_object "delete"
+
+function run.expunge(self, node)
+  run.assign(self, node)
+  with_object "expunge"(self, node)
+end
+
+function run.replace(self, node)
+  local one, s = self.objects[node.object], mp.session.current()
+  if s and one and one.id then
+    s:delete(one)
+    s:add(self:keep(getmetatable(one).class.entity:build{ name = self.names[one] }))
+  end
+end
+
+function run.dirty(self, node)
+  local dirty = with_object "is_dirty"(self, node)
+  if dirty ~= nil then
+    self:note(dirty and "dirty" or "clean")
+  end
+end
+
+function run.doom(self)
+  if mp.session.current() then
+    self.far:execute "insert into doomed (parent) values (-1)"
   end
 end
 
