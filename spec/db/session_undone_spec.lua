@@ -1,7 +1,6 @@
 -- What is left of a session, or of a savepoint in it, that is undone: objects and transactions as the database has them, whatever
 -- was read, committed or touched before.
 
-local mp = require "moonpool"
 local authors = require "spec.support.authors"
 local databases = require "spec.support.databases"
 local raises = databases.raises

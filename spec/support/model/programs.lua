@@ -181,9 +181,9 @@ function programs.count(list, counts)
 end
 
 -- The list without the node at `place`, or with what is inside of it instead.
-local function without(list, place, inside)
+local function without(list, place, instead)
   local shorter = table.move(list, 1, place - 1, 1, {})
-  table.move(inside or {}, 1, inside and #inside or 0, place, shorter)
+  table.move(instead or {}, 1, instead and #instead or 0, place, shorter)
   return table.move(list, place + 1, #list, #shorter + 1, shorter)
 end
 
