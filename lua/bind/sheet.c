@@ -28,6 +28,7 @@ void lmp_sheet_open(lmp_sheet *s, lua_State *L, int meta, int batch, int column_
   s->batch = batch;
   s->column_n = column_n;
   s->sheet = NULL;
+  s->most = LMP_SHEET_ROWS;
   lmp_buffer_open(L, &s->bytes);
   lua_pushnil(L);
   s->meta = lua_gettop(L);
@@ -37,8 +38,8 @@ void lmp_sheet_open(lmp_sheet *s, lua_State *L, int meta, int batch, int column_
 static void begin(lmp_sheet *s, size_t row_n)
 {
   lua_State *L = s->L;
-  if (row_n > LMP_SHEET_ROWS)
-    row_n = LMP_SHEET_ROWS;
+  if (row_n > s->most)
+    row_n = s->most;
   lua_createtable(L, BATCH, 10);
   lua_pushnil(L);
   while (lua_next(L, s->plan_meta)) {
@@ -64,9 +65,12 @@ static void begin(lmp_sheet *s, size_t row_n)
   lua_replace(L, s->meta);
 }
 
-/* What the cells of the sheet point at is there now. */
+/* What the cells of the sheet point at is there now. The next one has room for as many as long texts left here. */
 static void end(lmp_sheet *s)
 {
+  s->most = s->sheet->row_n < s->row_n ? s->sheet->row_n : s->most * 2;
+  if (s->most > LMP_SHEET_ROWS)
+    s->most = LMP_SHEET_ROWS;
   lmp_buffer_push(&s->bytes);
   lua_rawseti(s->L, s->meta, BYTES);
   s->sheet = NULL;

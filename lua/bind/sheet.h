@@ -18,7 +18,7 @@ typedef struct lmp_sheet {
   lua_State *L;
   int plan_meta, batch, meta; /* places on the stack; batch 0: none */
   int column_n;
-  size_t row_n;        /* that the sheet has room for */
+  size_t most, row_n;  /* that a sheet may have room for; that this one has */
   struct sheet *sheet; /* that is being filled */
   mp_value *next;
   lmp_buffer bytes;
