@@ -232,6 +232,9 @@ function original:value(place, plan) end
 function original:restore(object, plan) end
 ---@return boolean, any batch  whether the object is on a sheet: it has no original of its own yet
 function core.on_sheet(object) end
+--- As original:changed, for an object on a sheet.
+---@return integer[]?
+function core.changed_on_sheet(object, plan) end
 --- Take an object off its sheet: states[object] = an original, which is given; nothing where it is on none.
 ---@return moonpool.core.original?
 function core.own_original(object, states) end

@@ -323,19 +323,17 @@ static bool unchanged(lua_State *L, int metas, const mp_value *cell, mp_kind wan
   return lmp_read_kind(L, -1, want, &now, &room, &why) && same_value(&before, &now);
 }
 
-static int original_changed(lua_State *L)
+/* Push the places whose value in the object at an index is not what the cells hold, or nil. */
+static int push_changed(lua_State *L, int object, const plan *p, const mp_value *cells)
 {
-  plan p;
   int changed = 0;
-  luaL_checktype(L, 2, LUA_TTABLE);
-  original *self = check_both(L, 3, &p);
   int metas = lmp_push_metas(L);
   lua_pushnil(L);
   int result = lua_gettop(L);
-  for (int i = 1; i <= p.n; i++) {
-    lua_rawgeti(L, p.names, i);
-    lua_rawget(L, 2);
-    if (!unchanged(L, metas, &self->cells[i - 1], kind_at(L, &p, i))) {
+  for (int i = 1; i <= p->n; i++) {
+    lua_rawgeti(L, p->names, i);
+    lua_rawget(L, object);
+    if (!unchanged(L, metas, &cells[i - 1], kind_at(L, p, i))) {
       if (changed == 0) {
         lua_newtable(L);
         lua_replace(L, result);
@@ -347,6 +345,21 @@ static int original_changed(lua_State *L)
   }
   lua_settop(L, result);
   return 1;
+}
+
+int lmp_push_changed(lua_State *L, int object, int plan_idx, const mp_value *cells, int n)
+{
+  plan p = check_plan(L, plan_idx);
+  luaL_argcheck(L, p.n == n, plan_idx, "the plan is that of another object");
+  return push_changed(L, object, &p, cells);
+}
+
+static int original_changed(lua_State *L)
+{
+  plan p;
+  luaL_checktype(L, 2, LUA_TTABLE);
+  original *self = check_both(L, 3, &p);
+  return push_changed(L, 2, &p, self->cells);
 }
 
 static int original_value(lua_State *L)

@@ -134,6 +134,33 @@ static int on_sheet(lua_State *L)
   return 2;
 }
 
+/* The cells that the sheet holds of the object at 1; meta: where its metatable is, behind which the bytes they point at are pushed. */
+static void take_cells(lua_State *L, const sheet *from, int meta, mp_value *cells)
+{
+  const void *object = lua_topointer(L, 1);
+  uint32_t row = 0, n = from->column_n;
+  while (row < from->row_n && from->objects[row] != object)
+    row++;
+  if (row == from->row_n)
+    luaL_error(L, "an object is not on its sheet");
+  lua_rawgeti(L, meta, BYTES);
+  const char *bytes = lua_tostring(L, -1);
+  memcpy(cells, from->cells + (size_t)row * n, n * sizeof *cells);
+  for (uint32_t i = 0; i < n; i++)
+    if (lmp_cell_bytes(&cells[i]) > 0)
+      cells[i].s = bytes + cells[i].i;
+}
+
+static int changed_on_sheet(lua_State *L)
+{
+  mp_value cells[LMP_SHEET_COLUMNS];
+  lua_settop(L, 2);
+  const sheet *from = find(L);
+  luaL_argcheck(L, from != NULL, 1, "an object on a sheet expected");
+  take_cells(L, from, 3, cells);
+  return lmp_push_changed(L, 1, 2, cells, (int)from->column_n);
+}
+
 static int own_original(lua_State *L)
 {
   mp_value cells[LMP_SHEET_COLUMNS];
@@ -142,37 +169,26 @@ static int own_original(lua_State *L)
   const sheet *from = find(L);
   if (from == NULL)
     return 0;
-  int meta = lua_gettop(L), n = (int)from->column_n;
-  const void *object = lua_topointer(L, 1);
-  uint32_t row = 0;
-  while (row < from->row_n && from->objects[row] != object)
-    row++;
-  if (row == from->row_n)
-    return luaL_error(L, "an object is not on its sheet");
-  lua_rawgeti(L, meta, BYTES);
-  const char *bytes = lua_tostring(L, -1);
-  memcpy(cells, from->cells + (size_t)row * from->column_n, (size_t)n * sizeof *cells);
-  for (int i = 0; i < n; i++)
-    if (lmp_cell_bytes(&cells[i]) > 0)
-      cells[i].s = bytes + cells[i].i;
+  take_cells(L, from, 3, cells);
   lua_pushvalue(L, 1);
-  lmp_push_original(L, lmp_push_metas(L), cells, n);
-  lua_rawgeti(L, meta, BATCH);
+  lmp_push_original(L, lmp_push_metas(L), cells, (int)from->column_n);
+  lua_rawgeti(L, 3, BATCH);
   lua_setiuservalue(L, -2, 1);
   lua_remove(L, -2); /* metas */
   lua_pushvalue(L, -1);
   lua_insert(L, -3);
   lua_rawset(L, 2);
   lua_pushliteral(L, "__metatable");
-  lua_rawget(L, meta);
+  lua_rawget(L, 3);
   lua_setmetatable(L, 1);
   return 1;
 }
 
 void lmp_open_sheet(lua_State *L)
 {
-  lua_pushcfunction(L, on_sheet);
-  lua_setfield(L, -2, "on_sheet");
-  lua_pushcfunction(L, own_original);
-  lua_setfield(L, -2, "own_original");
+  static const luaL_Reg functions[] = {{"on_sheet", on_sheet},
+                                       {"changed_on_sheet", changed_on_sheet},
+                                       {"own_original", own_original},
+                                       {NULL, NULL}};
+  luaL_setfuncs(L, functions, 0);
 }

@@ -34,7 +34,7 @@ bool lmp_sheet_add(lmp_sheet *s, const mp_value *cells, size_t rows_left);
 /* There are no more. */
 void lmp_sheet_close(lmp_sheet *s);
 
-/* core.on_sheet and core.own_original, into the table on the top. */
+/* core.on_sheet and the functions for what is on one, into the table on the top. */
 void lmp_open_sheet(lua_State *L);
 
 #endif

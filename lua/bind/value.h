@@ -74,6 +74,9 @@ static inline size_t lmp_cell_bytes(const mp_value *cell)
 ** lua_setiuservalue(L, -2, 1). */
 void lmp_push_original(lua_State *L, int metas, const mp_value *cells, int n);
 
+/* What original:changed gives, for the object and the plan at these places and cells that are elsewhere. */
+int lmp_push_changed(lua_State *L, int object, int plan, const mp_value *cells, int n);
+
 /* ---- in: a Lua value becomes a value ---- */
 
 /* The value at idx as what it is: nil, null; boolean; number; string (a text); mp.blob and the

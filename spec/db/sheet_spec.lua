@@ -240,7 +240,12 @@ describe("objects on sheets", function()
       assert.equal(not core.jit, (core.on_sheet(all[i])))
     end
     assert.is_false(all[4]:is_dirty())
+    all[4].name = "other"
+    assert.same({ "name" }, all[4]:dirty_fields())
+    assert.equal(not core.jit, (core.on_sheet(all[4])))
+    all[4]:save()
     assert.is_false((core.on_sheet(all[4])))
+    assert.has_error(function() core.changed_on_sheet(all[4], getmetatable(all[4]).plan) end)
     assert.equal(not core.jit, (core.on_sheet(all[5])))
     for _, other in ipairs { 1, "x", {}, setmetatable({}, {}), mp.null } do
       assert.is_false((core.on_sheet(other)))

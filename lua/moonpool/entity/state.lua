@@ -6,7 +6,7 @@ local core = require "moonpool.core"
 local runtime = require "moonpool.runtime"
 local transaction = require "moonpool.database.transaction"
 
-local on_sheet, own_original = core.on_sheet, core.own_original
+local on_sheet, own_original, changed_on_sheet = core.on_sheet, core.own_original, core.changed_on_sheet
 
 local state = {}
 
@@ -78,6 +78,16 @@ end
 --- From then on the object has an original of its own, and the metatable of its plan may be replaced.
 function state.original(object)
   return originals[object] or own_original(object, originals)
+end
+
+--- The places of the plan whose value is another one than the database's; nil: none.
+---@return integer[]?
+function state.changed(object, plan)
+  local original = originals[object]
+  if original then
+    return original:changed(object, plan)
+  end
+  return changed_on_sheet(object, plan)
 end
 
 --- The database holds now what the object has.

@@ -20,7 +20,7 @@ local run = statement.run
 ---@return table[]?
 function updating.changed_fields(self)
   local meta = getmetatable(self)
-  local places = state.original(self):changed(self, meta.plan)
+  local places = state.changed(self, meta.plan)
   if places == nil then
     return nil
   end

@@ -61,7 +61,7 @@ end
 function Plan:may_give(object)
   local meta = getmetatable(object)
   local names = self:uniques(meta.class.model).names
-  for _, place in ipairs(state.original(object):changed(object, meta.plan) or {}) do
+  for _, place in ipairs(state.changed(object, meta.plan) or {}) do
     if names[meta.plan.names[place]] then
       return true
     end

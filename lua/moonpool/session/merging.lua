@@ -76,7 +76,7 @@ end
 function merging.merge(known, fresh)
   local meta, other = getmetatable(known), getmetatable(fresh)
   local plan = meta.plan
-  local changed = state.original(known):changed(known, plan)
+  local changed = state.changed(known, plan)
   if changed or meta ~= other then
     return merge_some(known, fresh, changed)
   end
