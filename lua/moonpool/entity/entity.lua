@@ -7,6 +7,7 @@ local class_room = require "moonpool.entity.class"
 local ddl = require "moonpool.sql.ddl"
 local errors = require "moonpool.errors"
 local field = require "moonpool.field"
+local hooks = require "moonpool.entity.hooks"
 local loading = require "moonpool.entity.loading"
 local model_of = require "moonpool.resolve.model"
 local object = require "moonpool.entity.object"
@@ -172,6 +173,9 @@ local function metatable_of(class)
 
   function meta.__newindex(self, name, value)
     refuse_method(class, name, value)
+    if vocabulary.hooks[name] then
+      hooks.note(name)
+    end
     rawset(self, name, value)
     class.readers[name] = nil
   end

@@ -7,15 +7,23 @@ local hooks = {}
 
 local method = object.method
 
+-- Names of the hooks that some entity has. Each operation asks for several, and most programs have few.
+local written = {}
+
+--- An entity gets a hook of that name.
+function hooks.note(name)
+  written[name] = true
+end
+
 --- The hook of that name, the entity's own or of one that it extends, or nil.
 ---@return function?
 function hooks.find(class, name)
-  return method(class, name)
+  return written[name] and method(class, name)
 end
 
 --- Run the hook of that name, where there is one. What it raises passes through.
 function hooks.run(class, self, name)
-  local fn = method(class, name)
+  local fn = written[name] and method(class, name)
   if fn then
     fn(self)
   end

@@ -20,7 +20,7 @@ local loading = {}
 
 local unpack = unpack or table.unpack
 
-local core_objects, run, current = core.objects, statement.run, runtime.current
+local core_objects, run, current, find_hook = core.objects, statement.run, runtime.current, hooks.find
 local originals = state.originals
 
 local function refuse_left_behind(model)
@@ -263,10 +263,12 @@ function loading.one(class, database, other, st, params, n)
   local batch = other and state.new_batch(class, other)
   local options = database.query_options and options_of(database, st) or st.options
   local objects = run(database, nil, st.sql, "read", params, n, options, core_objects, plan, originals, batch)
-  if objects[1] ~= nil then
+  local one = objects[1]
+  if one ~= nil and (current().session or class.model.children[1] ~= nil or find_hook(class, "after_load")) then
     after_load(class, enter(class, database, batch, objects, plan))
+    return objects[1]
   end
-  return objects[1]
+  return one
 end
 
 --- The SELECT of some columns and the key of the rows with these keys, deleted or not, and its parameters.

@@ -80,8 +80,8 @@ end
 ---@param key any a key (of several columns: their values in order), an object, or a table of conditions
 ---@return table?
 --- Raises multiple, bad_argument, unknown_field.
-function methods:get(key, ...)
-  if select("#", ...) > 0 then
+function methods:get(key, given)
+  if given ~= nil then
     return bad("get takes one key or one table of conditions")
   elseif key == nil or key == core.null then
     return bad("get(nil): a key is never NULL; use first() for any row")
