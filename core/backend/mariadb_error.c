@@ -156,6 +156,7 @@ static const row rows[] = {
     ROW(1712, CORRUPT, NO, MP_KEEP),
     ROWS(1761, 1762, BOTH, FOREIGN_KEY, NO, MP_KEEP),
     ROW(1792, READ_ONLY, NO, MP_KEEP),
+    ROW(1820, AUTH_FAILED, NO, MP_DESTROY), /* the password has expired, as 1862 */
     ROW(1826, DUPLICATE_OBJECT, NO, MP_KEEP),
     ROW(1836, READ_ONLY_DATABASE, NO, MP_KEEP),
     ROW(1862, AUTH_FAILED, NO, MP_DESTROY), /* the password has expired */
@@ -292,6 +293,7 @@ static const char *hint_of(unsigned number)
       {1203, "make the pools smaller (pool.max), or raise max_user_connections"},
       {1461, "lower statement_cache, or raise max_prepared_stmt_count on the server"},
       {1698, "this account logs in over the unix socket, as the user of the same name"},
+      {1820, "the password has expired: set a new one"},
       {1862, "the password has expired: set a new one"},
       {2059, "the client library has no plugin for this account's way to log in"},
       {3159, "the server insists on TLS: tls = { mode = \"require\" } or one of the verify modes"},

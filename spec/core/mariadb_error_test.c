@@ -59,6 +59,8 @@ static const struct {
     {1969, "70100", "Query execution was interrupted (max_statement_time exceeded)", "timeout", NO,
      MP_KEEP},
     {1053, "08S01", "Server shutdown in progress", "connection_lost", TX, MP_DESTROY},
+    {1820, "HY000", "You must SET PASSWORD before executing this statement", "auth_failed", NO,
+     MP_DESTROY},
     {1040, "08004", "Too many connections", "server_limit", CONNECT, MP_DESTROY},
     {2006, "HY000", "Server has gone away", "connection_lost", NO, MP_DESTROY},
     {2013, "HY000", "Lost connection to server during query", "connection_lost", NO, MP_DESTROY},

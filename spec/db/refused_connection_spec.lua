@@ -38,6 +38,15 @@ for _, scheme in ipairs{ "postgres", "mariadb" } do
   end)
 
   local good = servers[scheme]
+  if good and servers.set and scheme == "mariadb" then
+    it("is refused to who has to set a new password", function()
+      local admin <close> = mp.open(servers.mariadb_admin)
+      admin:execute("create or replace user moonpool_expired@localhost identified by 's3cret' password expire")
+      local text = refused((good:gsub("//[^@]+@", "//moonpool_expired:s3cret@"):gsub("/[^/]*$", "/")))
+      admin:execute("drop user moonpool_expired@localhost")
+      assert.matches("^auth_failed: .*%(the password has expired: set a new one%)$", text)
+    end)
+  end
   if good and servers.set then
     describe("a login at " .. scheme .. " that is refused", function()
       it("names the server and the user, and no password", function()
