@@ -147,6 +147,19 @@ databases.each("an object of many", function(open, database)
     assert.is_true((with - collectgarbage "count") * 1024 < 10 * LONG, "it kept more than ten texts")
   end)
 
+  it("may come from a stream, and lead to others", function()
+    local n = 0
+    for one in Item:select_related("owner"):iter{ chunk = 50 } do
+      n = n + 1
+      assert.is_false(one:is_dirty())
+      assert.is_false(one.owner:is_dirty())
+      assert.equal(n % 2 == 0 and "ada" or "bob", one.owner.name)
+      one.title = "other"
+      assert.same({ "title" }, one:dirty_fields())
+    end
+    assert.equal(N, n)
+  end)
+
   it("knows the others of its result", function()
     local all = Item:all()
     local seen = statements(function()
