@@ -122,6 +122,22 @@ databases.each("annotations and groups", function(open)
     raises("bad_argument", function() by:order_by(fn.upper("name")) end)
   end)
 
+  it("have no order that was one of rows", function()
+    assert.equal("- 1 uk 1 us 2", list(Author:values("country"):order_by("country"):annotate{ n = fn.count() }:all(), "country", "n"))
+    raises("bad_argument", function() Author:values("country"):order_by("name"):annotate{ n = fn.count() } end)
+    raises("bad_argument", function() Author:order_by("-name"):values("country"):annotate{ n = fn.count() } end)
+  end)
+
+  it("may be by a value, and rows in the order of one, which is none", function()
+    for _, value in ipairs{ 1, 2, 9, "x", true } do
+      local by = Author:annotate{ v = mp.value(value) }
+      assert.same({ { v = value, n = 4 } }, by:values("v"):annotate{ n = fn.count() }:all())
+      assert.same({}, by:filter{ name = "nobody" }:values("v"):annotate{ n = fn.count() }:all())
+      assert.same({ "dan", "cleo", "bob", "ada" }, by:order_by("v", "-name"):pluck("name"))
+      assert.equal(4, #by:order_by("v"):all())
+    end
+  end)
+
   it("have windows over them", function()
     local place = mp.over(fn.row_number(), { order_by = { "country" } })
     local groups = Author:values("country"):annotate{ n = fn.count() }
@@ -135,6 +151,8 @@ databases.each("annotations and groups", function(open)
     raises("bad_argument", function() groups:annotate{ place = mp.over(fn.row_number(), { order_by = { "name" } }) } end)
     raises("unsupported", function() Author:values("country"):annotate{ place = place }:annotate{ n = fn.count() } end)
     raises("unsupported", function() Author:annotate{ place = place }:values("place"):annotate{ n = fn.count() } end)
+    raises("unsupported", function() Author:annotate{ place = place }:annotate{ next = mp.over(fn.rank(), { order_by = { "place" } }) } end)
+    raises("unsupported", function() Author:annotate{ place = place }:distinct("country"):order_by("place"):all() end)
   end)
 
   it("stand in other query sets", function()

@@ -77,6 +77,18 @@ describe("an annotation of objects", function()
   end)
 end)
 
+describe("a value", function()
+  it("is no order, and nothing that stands for the place of a column", function()
+    local by = Author:annotate { v = tree.value(5) }
+    sql.assert(by:values("v"):annotate { n = fn.count() }:order_by("v"), {
+      postgres = [[SELECT $1::bigint AS "v", count(*) AS "n" FROM "author" GROUP BY $1::bigint]],
+      mariadb = [[SELECT ? AS `v`, count(*) AS `n` FROM `author` GROUP BY (? IS NULL)]],
+      sqlite = [[SELECT ?1 AS "v", count(*) AS "n" FROM "author" GROUP BY ?2]],
+      params = { postgres = { 5 }, mariadb = { 5, 5 }, sqlite = { 5, 5 } },
+    })
+  end)
+end)
+
 describe("a window over groups", function()
   it("is no column that they are grouped by", function()
     local place = tree.over(fn.row_number(), { order_by = { "country" } })

@@ -5,6 +5,7 @@
 --   visit              nodes that are written differently (see moonpool.sql.writer)
 --   calls              functions: their name there, or fn(writer, node)
 --   compared(w, node)  optional: an expression whose order or equality is asked
+--   grouped(w, node)   optional: one that rows are grouped by
 --   unordered          optional: by kind, why the server cannot say which of two is greater
 --   alone(w, slot)     optional: a parameter with nothing beside it that tells its type
 --   beside(w, slot, other)   optional: one that is compared with another expression

@@ -239,6 +239,12 @@ return common.dialect {
     if item.descending then w:say(" DESC") end
   end,
 
+  -- A number, also as a parameter, would be the place of a column.
+  grouped = function(w, node)
+    if node.op ~= "slot" then return w:compared(node) end
+    w:say("("):slot(node):say(" IS NULL)")
+  end,
+
   unordered = common.intervals_are_texts,
 
   literal_true = "true",

@@ -79,6 +79,18 @@ function check.order(shape, order, takes)
   end
 end
 
+-- No server has windows over windows.
+local function check_window(resolved)
+  any_node(resolved, function(one)
+    for key, below in pairs(one.op == "window" and one or {}) do
+      if type(below) == "table" and not NO_NODES[key] and select_room.has_window(below) then
+        errors.raise("unsupported", "a window over a window: take the rows of the one, and calculate the other from them")
+      end
+    end
+    return false
+  end)
+end
+
 -- What rows are grouped by: all that is no aggregate. A window is over rows, or over groups, as they are where it is annotated.
 local function group_of(shape, values, before)
   local group = {}
@@ -114,6 +126,7 @@ function check.annotate(shape, built, takes)
     end
     local resolved = expression.resolve(resolver, one.template)
     local aggregate = any_node(resolved, is_aggregate)
+    check_window(resolved)
     local annotation = {
       name = one.name, template = one.template, kind = resolved.kind, aggregate = aggregate,
       windowed = select_room.has_window(resolved), by_row = not rows,
@@ -132,7 +145,12 @@ function check.annotate(shape, built, takes)
   local context = {
     model = model, annotations = annotations, meanings = {}, only_columns = shape.context.only_columns, windowed = windowed,
   }
-  return { context = context, values = values, group = group }
+  local changes = { context = context, values = values, group = group }
+  if group and shape.order and not shape.group then -- it was the order of rows
+    check.order(setmetatable(changes, { __index = shape }), shape.order, {})
+    setmetatable(changes, nil)
+  end
+  return changes
 end
 
 --- The changes that aggregates over all rows make: one group, nothing else in the result.

@@ -327,6 +327,11 @@ local function add_distinct_on(select, shape, options)
   local inner = { scope = scope, resolver = select_room.resolver(shape, scope, {}, options.offset), columns = {} }
   add_conditions(inner, shape, inner.resolver)
   add_order(inner, shape, inner.resolver, order)
+  for _, item in ipairs(inner.order) do
+    if select_room.has_window(item.expression) then
+      errors.raise("unsupported", ("distinct of columns of %s in the order of a window: it is there behind them"):format(shape.model.name))
+    end
+  end
   local parts = {}
   for i, column in ipairs(shape.distinct_on) do parts[i] = expression.resolve(inner.resolver, column) end
   inner.columns = select_room.key_columns(scope)

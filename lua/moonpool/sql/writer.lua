@@ -441,6 +441,17 @@ local function write_column(w, column, i, options)
   end
 end
 
+-- A value is the same in all rows, and to some servers the place of a column.
+local function write_order(w, order)
+  local word = " ORDER BY "
+  for _, item in ipairs(order) do
+    if item.expression.op ~= "slot" then
+      w:say(word):order_item(item)
+      word = ", "
+    end
+  end
+end
+
 --- A whole SELECT. options.grouped_names: columns are called c1, c2 ..., for a table in FROM.
 function Writer:select(select, options)
   if select.ctes then self:with(select) end
@@ -454,12 +465,18 @@ function Writer:select(select, options)
   self:from(select.scope)
   self:where(select.where, select.scope)
   if select.group and #select.group > 0 then
-    self:say(" GROUP BY "):list(select.group, "compared")
+    self:say(" GROUP BY "):list(select.group, self.dialect.grouped and "grouped" or "compared")
   end
   if select.having then self:say(" HAVING "):write(select.having) end
-  if select.order then self:say(" ORDER BY "):list(select.order, "order_item") end
+  if select.order then write_order(self, select.order) end
   self.dialect.limits(self, select.top, select.skip)
   if select.lock then self.dialect.lock(self, select) end
+  return self
+end
+
+--- One item of GROUP BY, where a dialect spells it in its own way.
+function Writer:grouped(node)
+  self.dialect.grouped(self, node)
   return self
 end
 
