@@ -277,8 +277,10 @@ function core.text_length(s) end
 function core.plain_rules(list) end
 --- Take the values of rows[from] and those behind it into `values`, behind the first `at`, until a row is not plain.
 ---@param rules userdata
+---@param meta table? the rows are objects with this metatable; what they have beside the fields does not count
+---@param left_out string[]? the fields that an object must have no value of
 ---@return integer taken
-function core.plain_rows(rules, rows, from, values, at) end
+function core.plain_rows(rules, rows, from, values, at, meta, left_out) end
 --- Take the values of a plain row into `values`, and under their names into `object`. False: it is not plain, nothing was done.
 ---@param rules userdata  ---@return boolean
 function core.plain_row(rules, row, values, object) end

@@ -121,11 +121,28 @@ static bool has_no_more(lua_State *L, int n)
   return true;
 }
 
-/* Push the values of the row at idx; fields: the place of the names. False: it is not plain, and some of them were pushed. */
-static bool push_row(lua_State *L, const plain_rules *by, int idx, int fields)
+/* Has the object at idx this metatable, and no value under any of the names in the list? */
+static bool is_object(lua_State *L, int idx, int meta, int left_out)
+{
+  bool is = lua_getmetatable(L, idx) && lua_rawequal(L, -1, meta);
+  for (int i = 1, n = (int)lua_rawlen(L, left_out); is && i <= n; i++) {
+    lua_rawgeti(L, left_out, i);
+    lua_rawget(L, idx);
+    is = lua_isnil(L, -1);
+    lua_pop(L, 1);
+  }
+  lua_settop(L, idx);
+  return is;
+}
+
+/* Push the values of the row at idx; fields: the place of the names; meta: that of a metatable, with the names of what it
+** lacks behind it, or 0. False: it is not plain, and some of them were pushed. */
+static bool push_row(lua_State *L, const plain_rules *by, int idx, int fields, int meta)
 {
   int found = 0;
-  if (!lua_istable(L, idx) || lua_getmetatable(L, idx))
+  if (!lua_istable(L, idx))
+    return false;
+  if (meta > 0 ? !is_object(L, idx, meta, meta + 1) : lua_getmetatable(L, idx))
     return false;
   for (int i = 0; i < by->n; i++) {
     bool is_nil;
@@ -136,6 +153,8 @@ static bool push_row(lua_State *L, const plain_rules *by, int idx, int fields)
       return false;
     found += !is_nil;
   }
+  if (meta > 0)
+    return true;
   lua_pushvalue(L, idx);
   if (!has_no_more(L, found))
     return false;
@@ -152,20 +171,26 @@ static const plain_rules *rules_at_first(lua_State *L)
   return by;
 }
 
-/* core.plain_rows(rules, rows, from, values, at): the rows from number `from` on are put behind the first `at` of the values; gives
-** how many. */
+/* core.plain_rows(rules, rows, from, values, at, meta, left_out): the rows from number `from` on are put behind the first `at` of the
+** values; gives how many. With meta they are objects that have it, and no value of the fields in left_out; what else there is in
+** an object is not written. */
 static int plain_rows(lua_State *L)
 {
-  int fields = 6, taken = 0;
+  int fields = 8, meta = 0, taken = 0;
   lua_Integer from = luaL_checkinteger(L, 3), at = luaL_checkinteger(L, 5);
   const plain_rules *by;
   luaL_checktype(L, 2, LUA_TTABLE);
   luaL_checktype(L, 4, LUA_TTABLE);
-  lua_settop(L, 5);
+  lua_settop(L, 7);
+  if (!lua_isnil(L, 6)) {
+    meta = 6;
+    luaL_checktype(L, 6, LUA_TTABLE);
+    luaL_checktype(L, 7, LUA_TTABLE);
+  }
   by = rules_at_first(L);
   for (;; taken++, at += by->n) {
     lua_rawgeti(L, 2, (int)from + taken);
-    if (!push_row(L, by, fields + 1, fields))
+    if (!push_row(L, by, fields + 1, fields, meta))
       break;
     for (int i = by->n; i > 0; i--)
       lua_rawseti(L, 4, (int)at + i);
@@ -186,7 +211,7 @@ static int plain_row(lua_State *L)
   luaL_checktype(L, 4, LUA_TTABLE);
   lua_settop(L, 4);
   by = rules_at_first(L);
-  plain = push_row(L, by, 2, fields);
+  plain = push_row(L, by, 2, fields, 0);
   for (int i = 1; plain && i <= by->n; i++) {
     lua_pushvalue(L, fields + i);
     lua_rawseti(L, 3, i);

@@ -153,6 +153,18 @@ describe("core.plain_rows", function()
     assert.same({ { 1 }, { a = 1 } }, { values, object })
   end)
 
+  it("takes objects of one kind that lack what is left out, whatever else they have", function()
+    local rules, meta, values = core.plain_rules { { "a", "whole", false, -3, 3 } }, {}, {}
+    local function object(row) return setmetatable(row, meta) end
+    local rows = { object{ a = 1 }, object{ a = 2, _mine = "x" }, object{ a = 3, id = 7 } }
+    assert.equal(2, core.plain_rows(rules, rows, 1, values, 0, meta, { "id" }))
+    assert.same({ 1, 2 }, values)
+    for _, odd in ipairs { { a = 1 }, setmetatable({ a = 1 }, {}), object{ a = 4 }, object{}, 5 } do
+      assert.equal(0, core.plain_rows(rules, { odd }, 1, {}, 0, meta, { "id" }))
+    end
+    assert.has_error(function() core.plain_rows(rules, rows, 1, values, 0, meta) end)
+  end)
+
   it("is asked with rules, of tables", function()
     local rules = core.plain_rules { { "a", "whole", false, -3, 3 } }
     for _, wrong in ipairs { { {}, {}, {}, {} }, { io.stdout, {}, {}, {} }, { rules, {}, 5, {} }, { rules, {}, {}, "x" } } do

@@ -474,14 +474,21 @@ function Frame:abandon()
   end
 end
 
---- Note how an object was before the calling task's transaction on that database writes it.
----@param was any what transaction.restore gets back; not nil
-function transaction.note(frame, object, was)
+--- How objects were before the frame's transaction writes them: what transaction.restore gets back.
+---@return table<table, any>
+function transaction.notes(frame)
   local before = frame.before
   if before == nil then
     before = setmetatable({}, weak_keys) -- what nobody else can see needs no putting right
     frame.before = before
   end
+  return before
+end
+
+--- Note how an object was before the calling task's transaction on that database writes it.
+---@param was any what transaction.restore gets back; not nil
+function transaction.note(frame, object, was)
+  local before = transaction.notes(frame)
   if before[object] == nil then
     before[object] = was
   end

@@ -4,6 +4,7 @@
 local core = require "moonpool.core"
 local errors = require "moonpool.errors"
 local object = require "moonpool.entity.object"
+local validation = require "moonpool.entity.validation"
 local vocabulary = require "moonpool.vocabulary"
 
 local building = {}
@@ -37,7 +38,11 @@ function building.build(class, values, convert)
       .. vocabulary.quoted(values))
   end
   local by_name = class.model.by_name
-  local self = setmetatable({}, class.meta)
+  local self = {}
+  if convert and validation.fill_plain(class, values, self) then
+    return setmetatable(self, class.meta)
+  end
+  setmetatable(self, class.meta)
   for name, value in pairs(values) do
     local field = by_name[name]
     if field == nil or field.relation then

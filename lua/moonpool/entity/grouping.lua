@@ -21,6 +21,7 @@ local IDLE = 4 -- where so many rows in a row are no plain ones, the others are 
 ---@field params any[]
 ---@field places integer[]?   of the rows among all that the program gave, where there are several groups
 ---@field rules userdata|false?  by which its plain rows are known
+---@field left_out string[]?  the fields that plain objects have no value of
 ---@field idle integer?       how often in a row there was no plain one
 ---@field at integer?         the row that is being written, where each is a statement
 
@@ -70,13 +71,17 @@ local function note_places(groups)
   end
 end
 
--- Fill groups and objects; at[1] is the row that is being read.
-local function read_rows(class, rows, wanted, groups, objects, at)
+-- Fill groups and objects; at[1] is the row that is being read. made: the rows are objects, whose hooks have run.
+local function read_rows(class, rows, wanted, groups, objects, at, made)
+  local meta = made and class.meta or nil
   local into = { n = 0, width = 0, params = {} } -- most rows belong where the one before did
   local place, count = 0, #rows
   while place < count do
     if into.rules then
-      local taken = plain_rows(into.rules, rows, place + 1, into.params, into.n * into.width)
+      local taken = plain_rows(into.rules, rows, place + 1, into.params, into.n * into.width, meta, into.left_out)
+      for more = 1, made and taken or 0 do
+        into.objects[into.n + more] = rows[place + more]
+      end
       into.idle = taken == 0 and into.idle + 1 or 0
       if into.idle == IDLE then
         into.rules = false
@@ -98,8 +103,9 @@ local function read_rows(class, rows, wanted, groups, objects, at)
     if omitted ~= into.omitted then
       local params, width = into.params, last - before
       into = group_for(groups, omitted, width)
-      if into.rules == nil and not wanted then
-        into.rules, into.idle = not validation.needs_object(class) and validation.rules(class, omitted), 0
+      if into.rules == nil and (made or not wanted and not validation.needs_object(class)) then
+        into.rules, into.idle, into.left_out = validation.rules(class, omitted, made)
+        into.idle = 0
       end
       note_places(groups)
       for column = 1, width do
@@ -140,7 +146,7 @@ end
 --- Raises validation.
 function grouping.objects(class, objects)
   local groups = {}
-  read_rows(class, objects, true, groups, {}, {})
+  read_rows(class, objects, true, groups, {}, {}, true)
   return groups
 end
 

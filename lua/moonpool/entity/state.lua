@@ -185,6 +185,18 @@ function state.write_scheduled(object)
   end
 end
 
+--- The same for new objects of one class, from the first to the last of a list.
+function state.note_new(objects, first, last, class, database)
+  local frame = transaction.current(database) or transaction.innermost(database)
+  local before, key = frame and transaction.notes(frame), class.generated_key
+  for place = first, frame and last or 0 do
+    local one = objects[place]
+    if before[one] == nil then
+      before[one] = key and rawget(one, key) == nil and KEYLESS or NEW
+    end
+  end
+end
+
 --- The task is about to write the object to that database: remember how it was, in case that is undone.
 function state.note(object, database)
   local frame = transaction.current(database) or transaction.innermost(database)

@@ -92,21 +92,24 @@ function validation.needs_object(class)
 end
 
 --- The rules by which rows without these fields are known to need no more than a look (core.plain_rows), where the fields have
---- such rules.
----@return userdata|false rules, integer? n
-function validation.rules(class, omitted)
-  local rules = {}
+--- such rules. made: the rows are objects, which have their defaults.
+---@return userdata|false rules, integer n, string[] left_out
+function validation.rules(class, omitted, made)
+  local rules, left_out = {}, {}
   for _, column in ipairs(class.columns) do
     local bit, field = column.bit, column.field
-    if not (bit and omitted % (bit * 2) >= bit) then
+    if bit and omitted % (bit * 2) >= bit then
+      left_out[#left_out + 1] = column.attribute
+    else
       local rule = column.accepts and field.rule
       if not rule then
-        return false
+        return false, 0, left_out
       end
-      rules[#rules + 1] = { column.attribute, rule[1], field.null and field.default == nil and bit == nil, rule[2], rule[3] }
+      local may_lack = field.null and bit == nil and (made or field.default == nil)
+      rules[#rules + 1] = { column.attribute, rule[1], may_lack, rule[2], rule[3] }
     end
   end
-  return rules[1] ~= nil and core.plain_rules(rules), #rules
+  return rules[1] ~= nil and core.plain_rules(rules), #rules, left_out
 end
 
 -- What most new rows are like: all that the database may fill in is left to it.
@@ -119,13 +122,26 @@ local function usual_of(class)
   return { rules = rules, n = n, omitted = omitted }
 end
 
---- As read, for a row that is as most are and needs no more than a look; nil, with nothing done, where it is another.
-function validation.read_plain(class, values, self, params)
+local function usual_for(class)
   local usual = class.usual
   if usual == nil then
     usual = usual_of(class)
     class.usual = usual
   end
+  return usual
+end
+
+--- Fill an object from a row that is as most are and whose values are what its fields keep. False, with nothing done, where it is
+--- another.
+---@return boolean
+function validation.fill_plain(class, values, self)
+  local usual = usual_for(class)
+  return usual.rules and plain_row(usual.rules, values, {}, self)
+end
+
+--- As read, for a row that is as most are and needs no more than a look; nil, with nothing done, where it is another.
+function validation.read_plain(class, values, self, params)
+  local usual = usual_for(class)
   if usual.rules and not validation.needs_object(class) and plain_row(usual.rules, values, params, self) then
     return params, usual.n, usual.omitted
   end

@@ -119,6 +119,23 @@ local function edge_to_cut(object, leads, done)
     .. table.concat(names, ", ") .. "): none of them can be written first")
 end
 
+-- Nobody needs anybody.
+local function by_class(objects)
+  local waves, of = {}, {}
+  for place = 1, #objects do
+    local one = objects[place]
+    local class = getmetatable(one).class
+    local some = of[class]
+    if some == nil then
+      some = {}
+      of[class] = some
+      waves[#waves + 1] = { class = class, objects = some }
+    end
+    some[#some + 1] = one
+  end
+  return waves
+end
+
 --- Waves of objects of one class each: { { class, objects }, ... }, those that others need before them.
 ---@param objects table[]
 ---@param cut fun(object: table, field: table, other: table) called where a cycle is broken: the relation is to be left out
@@ -126,6 +143,9 @@ end
 --- Raises bad_argument for a cycle of relations that cannot be NULL.
 function order.waves(objects, cut)
   local needs, leads, wanted = edges(objects, cut)
+  if next(needs) == nil then
+    return by_class(objects)
+  end
   local waves, ready, classes, done, left = {}, {}, {}, {}, #objects
   local function make_ready(object)
     local class = getmetatable(object).class

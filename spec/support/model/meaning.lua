@@ -291,12 +291,13 @@ function World:framed(frame, fn, ...)
   return error(err, 0)
 end
 
-local function again(self, times, fn, ...)
+-- progress.kept: a part of it is committed, and would be done twice.
+local function again(self, times, fn, node, progress)
   for attempt = 1, times + 1 do
-    local ok, err = pcall(fn, self, ...)
+    local ok, err = pcall(fn, self, node, progress)
     if ok then
       return
-    elseif attempt > times or type(err) ~= "table" or not err.helps then
+    elseif attempt > times or progress and progress.kept or type(err) ~= "table" or not err.helps then
       error(err, 0)
     end
     self:check_cancelled() -- there is a pause before the next one

@@ -175,7 +175,7 @@ local function join(self, outer, node)
   end
 end
 
-local function session_once(self, node, by_hand)
+local function session_once(self, node, progress, by_hand)
   local session = unit.new(self, node)
   self.session = session
   local ok, err = pcall(self.sequence, self, node[1])
@@ -184,6 +184,7 @@ local function session_once(self, node, by_hand)
   end
   self.session = nil
   session:rollback()
+  progress.kept = session.kept
   if not ok then
     return error(err, 0)
   end
@@ -193,12 +194,12 @@ function run.session(self, node)
   if self.session then
     return join(self, self.session, node)
   end
-  return meaning.again(self, not self.home.frames[1] and node.retry or 0, session_once, node)
+  return meaning.again(self, not self.home.frames[1] and node.retry or 0, session_once, node, {})
 end
 
 function run.by_hand(self, node)
   if self.session then
     raise "bad_argument"
   end
-  return session_once(self, node, true)
+  return session_once(self, node, {}, true)
 end

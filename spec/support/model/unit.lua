@@ -342,6 +342,7 @@ function Unit:commit()
       self:forget()
       return error(err, 0)
     end
+    self.kept = self.kept or ok and not frame.inner
     if not ok then
       failed = true
       for one in pairs(self.place) do
