@@ -4,6 +4,7 @@
 
 #include "mariadb_message.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -36,8 +37,14 @@ bool mp_mytask_note_error(mp_mysession *ses, MYSQL_STMT *stmt)
   mp_error error = MP_ERROR_NONE;
   mp_myerror(ses->line.flavour, number, state, text, false, req->arena, &error);
   error.sent = task->sent;
-  if (number == 1064)
-    error.position = mp_mymessage_position(text, req->sql);
+  if (number == 1064) {
+    int at = mp_mymessage_position(text, req->sql) - 1;
+    error.position = at + 1;
+    while (at > 0 && isspace((unsigned char)req->sql[at - 1]))
+      at--;
+    if (at > 0 && req->sql[at - 1] == ';')
+      mp_error_advise(&error, req->arena, "one statement a call");
+  }
   if (!task->failed || error.verdict == MP_DESTROY) {
     task->failed = true;
     req->error = error;

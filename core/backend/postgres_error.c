@@ -227,4 +227,7 @@ void mp_pgerror_result(const PGresult *result, const char *sql, mp_arena *arena,
   err->columns = copy(arena, PQresultErrorField(result, PG_DIAG_COLUMN_NAME));
   err->position = position_in_bytes(PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION), sql);
   hide_values(err, arena, message, severity != NULL && !same(shown, severity));
+  if (strcmp(state, "42601") == 0 &&
+      same(PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION), "exec_parse_message"))
+    mp_error_advise(err, arena, "one statement a call"); /* all that it objects to by itself */
 }
