@@ -32,8 +32,8 @@ databases.each("a row that is found or created", function(open)
   it("is one row when eight tasks ask at once", function()
     local objects, created = race(function() return Tag:get_or_create({ name = "lua" }, { uses = 5 }) end)
     assert.equal(1, created)
-    assert.equal(1, Tag:count())
-    for _, one in ipairs(objects) do assert.equal("1 lua 5", ("%d %s %d"):format(one.id, one.name, one.uses)) end
+    local id = Tag:one().id -- an insert that was undone has taken a number on some servers
+    for _, one in ipairs(objects) do assert.same({ id, "lua", 5 }, { one.id, one.name, one.uses }) end
   end)
 
   it("is one row when eight transactions ask at once", function()
