@@ -62,6 +62,19 @@ databases.each("the new objects of a session", function(open)
     assert.equal("2.50", tostring(Thing{ name = "a", n = 1, price = "2.50" }.price))
   end)
 
+  it("leave an object alone that is saved, and is inserted once more in vain", function()
+    local one = Thing:create{ name = "a", n = 1 }
+    pcall(db.atomic, db, function()
+      Thing:filter{ id = one.id }:delete()
+      Thing:bulk_create{ one }
+      error "boom"
+    end)
+    assert.is_false(one:is_dirty())
+    one.n = 2
+    one:save()
+    assert.equal(2, Thing:get(one.id).n)
+  end)
+
   it("are new again, without their keys, when they are undone", function()
     local made = {}
     pcall(db.session, db, function(s)

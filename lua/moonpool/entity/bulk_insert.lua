@@ -155,7 +155,7 @@ function bulk_insert.objects(some, class, database, other, options, progress)
   local write = writer_of(some, class, database, names, returned)
   for first = 1, some.n, most do
     local last = math.min(first + most - 1, some.n)
-    state.note_new(some.objects, first, last, class, database)
+    state.note_inserts(some.objects, first, last, class, database)
     local rows
     if options.plain then
       rows = write(first, last)

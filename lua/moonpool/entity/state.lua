@@ -185,13 +185,15 @@ function state.write_scheduled(object)
   end
 end
 
---- The same for new objects of one class, from the first to the last of a list.
-function state.note_new(objects, first, last, class, database)
+--- The same for objects of one class that are to be inserted, from the first to the last of a list.
+function state.note_inserts(objects, first, last, class, database)
   local frame = transaction.current(database) or transaction.innermost(database)
   local before, key = frame and transaction.notes(frame), class.generated_key
   for place = first, frame and last or 0 do
     local one = objects[place]
-    if before[one] == nil then
+    if not state.is_new(one) then
+      state.note(one, database)
+    elseif before[one] == nil then
       before[one] = key and rawget(one, key) == nil and KEYLESS or NEW
     end
   end
