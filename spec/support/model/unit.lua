@@ -205,12 +205,18 @@ local function delete(self, objects)
   end
 end
 
--- Those to be deleted whose name another one takes go first.
+-- Those to be deleted whose name another one takes go first; of several for one row the last, which is enough.
 local function givers(self, takers)
-  local list, rest = {}, {}
+  local list, rest, last = {}, {}, {}
+  for _, one in ipairs(self.gone) do
+    if one.saved and self.is_gone[one] then
+      last[one.store] = last[one.store] or {}
+      last[one.store][one.name] = one
+    end
+  end
   for _, one in ipairs(self.gone) do
     local wanted = false
-    for _, taker in ipairs(one.saved and self.is_gone[one] and takers or {}) do
+    for _, taker in ipairs(last[one.store] and last[one.store][one.name] == one and takers or {}) do
       wanted = wanted or taker ~= one and taker.store == one.store and taker.name == one.name
     end
     table.insert(wanted and list or rest, one)
