@@ -4,10 +4,12 @@
 #include "mariadb.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include <uv.h>
 
 #define LEAVE_NS ((uint64_t)3 * 1000 * 1000 * 1000)
@@ -32,6 +34,12 @@ static void connect_step(mp_mysession *ses, mp_wants *wants)
     return;
   }
   if (mp_mydial_take(ses->dial, &ses->line, &error)) {
+    ses->fd = fcntl(mysql_get_socket(ses->line.conn), F_DUPFD_CLOEXEC, 0);
+    if (ses->fd < 0)
+      mp_error_set(&error, ses->arena, MP_E_CONNECT_FAILED, "the socket cannot be watched: %s",
+                   strerror(errno));
+  }
+  if (error.kind == MP_OK) {
     ses->base.state = MP_SES_READY;
     ses->base.tx = MP_TX_IDLE;
   } else {
@@ -186,7 +194,7 @@ static void want(mp_mysession *ses, mp_wants *wants)
   *wants = (mp_wants){.fd = -1};
   if (ses->base.state != MP_SES_READY)
     return;
-  wants->fd = mysql_get_socket(ses->line.conn);
+  wants->fd = ses->fd;
   if (ses->then == NULL) /* a reader that is busy holds the server back */
     wants->read = task == NULL;
   else
@@ -202,6 +210,13 @@ static void want(mp_mysession *ses, mp_wants *wants)
 
 /* ---- the end ---- */
 
+static void close_fd(mp_mysession *ses)
+{
+  if (ses->fd >= 0)
+    close(ses->fd);
+  ses->fd = -1;
+}
+
 static void close_step(mp_mysession *ses, mp_wants *wants)
 {
   static const mp_error gone = {
@@ -213,6 +228,7 @@ static void close_step(mp_mysession *ses, mp_wants *wants)
     mp_mydial_free(ses->dial);
     ses->dial = NULL;
     busy = mp_mysession_tear(ses);
+    close_fd(ses); /* the loop has let go of it */
     ses->torn = true;
     ses->base.tx = MP_TX_UNKNOWN;
     mp_mysession_answer_all(ses, &gone);
@@ -345,6 +361,7 @@ static mp_status open_session(mp_session **out, const mp_config *config, const c
     return MP_E_OUT_OF_MEMORY;
   }
   ses->base.tx = MP_TX_UNKNOWN;
+  ses->fd = -1;
   mp_list_init(&ses->waiting);
   mp_list_init(&ses->cursors);
   mp_mycache_init(&ses->cache, config->pooler ? 0 : config->statement_cache);
@@ -362,6 +379,7 @@ static void free_session(mp_session *base)
   mp_mysession *ses = of(base);
   if (ses == NULL)
     return;
+  close_fd(ses);
   mp_arena_free(ses->arena);
   free(ses);
 }

@@ -163,6 +163,8 @@ struct mp_mysession {
   mp_list waiting; /* requests */
   mp_mycache cache;
   mp_mystatement *closing_statement;
+  int fd; /* its socket once more, for the loop; -1: none. The library closes its own in the middle of a call, and another
+             thread may have that number before the loop has let go of it */
   bool tired; /* a long answer: on with it in the loop's next turn */
   bool closing, torn;
   mp_mycancel cancel;
