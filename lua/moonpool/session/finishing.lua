@@ -14,9 +14,19 @@ local function name_of(database)
   return database.name or tostring(database)
 end
 
+--- A hook that runs in the middle of a flush must not end what is being written.
+--- Raises bad_argument there.
+function finishing.check_flushing(unit)
+  if unit.flushing then
+    return errors.raise("bad_argument", "the session cannot be committed, rolled back or closed by a hook of the objects that it"
+      .. " writes: do that when they are written, or in mp.on_commit(fn)")
+  end
+end
+
 --- Whether the program may end the session's transactions here.
---- Raises bad_argument inside a block or savepoint.
+--- Raises bad_argument inside a block or savepoint, and in a hook.
 function finishing.check(unit)
+  finishing.check_flushing(unit)
   for _, frame in ipairs(unit.frames) do
     if not frame.over and transaction.innermost(frame.database) ~= frame then
       return errors.raise("bad_argument", "the session cannot be committed or rolled back inside a block or savepoint of "
@@ -25,7 +35,8 @@ function finishing.check(unit)
   end
 end
 
--- The hooks of all databases wait until all are committed.
+-- The hooks of all databases wait until all are committed. Gives those of the session itself, and sets aside those of each
+-- transaction.
 local function take_hooks(unit, frames)
   local list, outer = {}, frames[1] == nil and transaction.current()
   for _, hook in ipairs(unit.hooks or {}) do
@@ -38,10 +49,7 @@ local function take_hooks(unit, frames)
   end
   for _, frame in ipairs(frames) do
     if transaction.is_outermost(frame) then
-      for _, hook in ipairs(frame.committed or {}) do
-        list[#list + 1] = hook
-      end
-      frame.committed = nil
+      frame.waiting, frame.committed = frame.committed, nil
     end
   end
   unit.hooks = nil
@@ -152,6 +160,11 @@ function finishing.commit(unit)
   end
   for _, hook in ipairs(hooks) do
     attempts:try(hook)
+  end
+  for _, frame in ipairs(frames) do
+    for _, hook in ipairs(frame.kept and frame.waiting or {}) do
+      attempts:try(hook)
+    end
   end
   if unit.reader_failed ~= nil then
     attempts:try(error, unit.reader_failed, 0)

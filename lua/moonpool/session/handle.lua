@@ -25,6 +25,9 @@ handle.methods = Session
 -- The unit behind a handle, which carries nothing else.
 local units = setmetatable({}, { __mode = "k" })
 
+-- The database of a handle that joined a session of another one.
+local homes = setmetatable({}, { __mode = "k" })
+
 local function bad(message)
   return errors.raise("bad_argument", message)
 end
@@ -54,7 +57,7 @@ function Session:__index(name)
     return method
   end
   local unit = units[self]
-  local own = unit and unit.home.options.session_methods
+  local own = unit and (homes[self] or unit.home).options.session_methods
   if own and own[name] ~= nil then
     return own[name]
   elseif type(name) == "string" and name:byte() == 95 then
@@ -67,6 +70,16 @@ function handle.new(unit)
   local self = setmetatable({}, Session)
   units[self] = unit
   unit.handle = self
+  return self
+end
+
+--- The handle for a function whose session, of that database, joins another one: raw statements go where it says.
+function handle.joined(unit, database)
+  if database == (homes[unit.handle] or unit.home) then
+    return unit.handle
+  end
+  local self = setmetatable({}, Session)
+  units[self], homes[self] = unit, database
   return self
 end
 
@@ -223,7 +236,7 @@ function Session:begin_nested(fn)
   if fn ~= nil and type(fn) ~= "function" then
     return bad("s:begin_nested takes a function or nothing, not " .. vocabulary.quoted(fn))
   end
-  unit:enter(unit.home)
+  unit:before_frame(homes[self] or unit.home)
   if fn == nil then
     return nested.open(unit)
   end
@@ -251,7 +264,8 @@ end
 ---@return integer affected rows
 --- Raises the database's errors.
 function Session:execute(sql, ...)
-  return check(self).home:execute(sql, ...)
+  local unit = check(self)
+  return (homes[self] or unit.home):execute(sql, ...)
 end
 
 --- The objects of a query set.
@@ -282,6 +296,7 @@ function Session:close()
   if unit.block then
     return bad("the session ends with its function; s:rollback() undoes what was done")
   end
+  finishing.check_flushing(unit)
   unit:finish()
   return unit:rollback()
 end
@@ -289,7 +304,7 @@ end
 Session.__close = Session.close
 
 function Session:__tostring()
-  return "session of " .. tostring(units[self].home)
+  return "session of " .. tostring(homes[self] or units[self].home)
 end
 
 return handle

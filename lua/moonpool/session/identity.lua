@@ -104,6 +104,11 @@ function Rows:remove(object)
   end
 end
 
+--- Whether the object is known by that key.
+function Rows:is_at(object, key)
+  return self.key_of[object] == key
+end
+
 --- All objects that are known now.
 function Rows:each()
   local at, list, n = 0, self.list, self.n

@@ -117,34 +117,44 @@ local function check_joined(outer, options)
   end
 end
 
-local function restore_autoflush(outer, before, ok, ...)
-  outer.autoflush = before
-  if not ok then
-    return error((...), 0)
+local function joined(outer, ...)
+  if outer.over then -- one of the two was in a generator
+    return errors.raise("stale_handle", "the session around this one has ended before it: what followed was in no session")
   end
   return ...
 end
 
-local function join(outer, options, fn, with_session, ...)
+local function finish_joined(outer, autoflush, s, ok, ...)
+  outer.autoflush, outer.handle = autoflush, s
+  if not ok then
+    return error((...), 0)
+  end
+  return joined(outer, ...)
+end
+
+local function join(outer, database, options, fn, with_session, ...)
   check_joined(outer, options)
-  local before = outer.autoflush
-  if options.autoflush == nil or options.autoflush == before then
+  local autoflush, s, inner = outer.autoflush, outer.handle, handle.joined(outer, database)
+  if inner == s and (options.autoflush == nil or options.autoflush == autoflush) then
     if with_session then
-      return fn(outer.handle)
+      return joined(outer, fn(s))
     end
-    return fn(...)
+    return joined(outer, fn(...))
   end
-  outer.autoflush = options.autoflush
+  outer.handle = inner
+  if options.autoflush ~= nil then
+    outer.autoflush = options.autoflush
+  end
   if with_session then
-    return restore_autoflush(outer, before, pcall(fn, outer.handle))
+    return finish_joined(outer, autoflush, s, pcall(fn, inner))
   end
-  return restore_autoflush(outer, before, pcall(fn, ...))
+  return finish_joined(outer, autoflush, s, pcall(fn, ...))
 end
 
 local function run(database, options, fn, with_session, ...)
   local task = runtime.current()
   if task.session and task.session.handle then
-    return join(task.session, options, fn, with_session, ...)
+    return join(task.session, database, options, fn, with_session, ...)
   elseif options.retry and not transaction.current(database) then
     return block.with_retry(options.retry, run_once, database, options, fn, with_session, ...)
   end

@@ -127,12 +127,30 @@ function Unit:before_frame(database)
   end
 end
 
+--- How many objects of each table came so far.
+---@return table<table, integer>
+function Unit:known()
+  local known = {}
+  for _, rows in ipairs(self.map.tables) do
+    known[rows] = rows.n
+  end
+  return known
+end
+
+local function copy(set)
+  local all = {}
+  for object, value in pairs(set) do
+    all[object] = value
+  end
+  return all
+end
+
 --- It has begun.
 function Unit:begun(frame)
   if self.frame_of[frame.database] ~= false then
-    frame.session, frame.session_knew = self, {}
-    for _, rows in ipairs(self.map.tables) do
-      frame.session_knew[rows] = rows.n
+    frame.session, frame.session_knew = self, self:known()
+    if self.flushing then -- a hook's: what is being written is not part of it
+      frame.session_pending = { scheduled = copy(self.is_scheduled), deleting = copy(self.is_deleting) }
     end
   end
 end
@@ -150,10 +168,22 @@ local function put_back(object)
   end
 end
 
+-- Those of a list that were in its set before and still are, as a list and a set of its own.
+local function kept(list, set, before)
+  local left, is_left = {}, {}
+  for _, object in ipairs(before and list or {}) do
+    if before[object] and set[object] then
+      left[#left + 1], is_left[object] = object, true
+    end
+  end
+  return left, is_left
+end
+
 --- A savepoint was undone; the objects that it wrote are as they were.
 function Unit:undone(frame)
-  self.scheduled, self.is_scheduled = {}, {}
-  self.deleting, self.is_deleting = {}, {}
+  local pending = frame.session_pending
+  self.scheduled, self.is_scheduled = kept(self.scheduled, self.is_scheduled, pending and pending.scheduled)
+  self.deleting, self.is_deleting = kept(self.deleting, self.is_deleting, pending and pending.deleting)
   self:sync()
   for object, database in pairs(self.removed) do
     if not is_gone(object) then -- its deletion is undone
@@ -162,18 +192,40 @@ function Unit:undone(frame)
     end
   end
   for _, rows in ipairs(self.map.tables) do
-    local knew = frame.session_knew[rows] or 0
+    local knew, moved = frame.session_knew[rows] or 0, {}
     for object in rows:each() do
-      if state.is_new(object) then
-        rows:remove(object)
-      else
+      if not state.is_new(object) and not pending then
         put_back(object)
-        if rows.place[object] > knew then
-          self.expired[object] = true -- it may be of a row that is gone now
-        end
+      end
+      if not state.is_new(object) and rows.place[object] > knew then
+        self.expired[object] = true -- it may be of a row that is gone now
+      end
+      if state.is_new(object) or not rows:is_at(object, identity.key(getmetatable(object).class, object)) then
+        rows:remove(object)
+        moved[#moved + 1] = object
+      end
+    end
+    for _, object in ipairs(moved) do
+      if not state.is_new(object) then -- the change of its key is undone
+        self:add_known(object, rows.database)
       end
     end
   end
+end
+
+--- A savepoint of the session is undone: the databases that were first touched inside of it have none, and are undone as a whole.
+---@param n integer how many databases there were when it began
+---@param known table<table, integer> what Unit:known said then
+--- Raises what a hook raised.
+function Unit:undo_since(n, known)
+  local frames, attempts = self.frames, errors.attempts()
+  for place = #frames, n + 1, -1 do
+    local frame = frames[place]
+    frames[place], self.frame_of[frame.database] = nil, nil
+    frame.session, frame.session_knew = self, known
+    attempts:try(transaction.rollback, frame)
+  end
+  return attempts:raise()
 end
 
 -- ---- objects ----
