@@ -231,6 +231,24 @@ databases.each("a session", function(open, database)
     assert.same({ "Z" }, Coin:pluck "name")
   end)
 
+  it("by hand says, whatever is asked of it, that the block which it was left open in has ended, and can be closed", function()
+    raises("in_failed_transaction", db.atomic, db, function()
+      db:session()
+      Author{ name = "lost" }
+      mp.session.current():flush()
+    end)
+    local s = mp.session.current()
+    for _, method in ipairs { "commit", "flush", "is_dirty", "begin_nested" } do
+      assert.matches("close the session", raises("stale_handle", s[method], s).message)
+    end
+    raises("stale_handle", Author.count, Author)
+    s:rollback()
+    Author{ name = "kept" }
+    s:commit()
+    s:close()
+    assert.equal("kept", names(Author))
+  end)
+
   it("raises stale_handle in a session that it joined, from a generator, when the other one has ended before", function()
     local function writer(name)
       return coroutine.wrap(function()

@@ -11,7 +11,7 @@ local verdict = require "moonpool.database.verdict"
 
 local transaction = {}
 
--- Puts an object back as it was: (object, what note() was given). Set by the entity floor.
+-- Puts objects back as they were: (object -> what note() was given). Set by the entity floor.
 transaction.restore = nil
 
 -- The innermost frame of the task over all databases, for on_commit: key of task.locals.
@@ -254,9 +254,7 @@ local function restore_objects(frame)
   local before = frame.before
   if before then
     frame.before = nil
-    for object, was in pairs(before) do
-      transaction.restore(object, was)
-    end
+    transaction.restore(before)
   end
 end
 

@@ -36,6 +36,7 @@ function rereading.refresh(self, class, database)
     return errors.raise("bad_argument", tostring(self) .. " is not in the database: there is nothing to read")
   end
   state.original(self):restore(self, getmetatable(self).plan) -- a session has nothing of it to write first
+  state.forget_pending(self)
   local missing, names = getmetatable(self).missing, {}
   for _, field in ipairs(class.model.fields) do
     if not (field.lazy == true and missing and missing[field.attribute]) then

@@ -10,7 +10,9 @@ local on_sheet, own_original, changed_on_sheet = core.on_sheet, core.own_origina
 
 local state = {}
 
-local pairs = pairs
+local ipairs, pairs, getmetatable, rawget, rawset = ipairs, pairs, getmetatable, rawget, rawset
+
+local NONE = {}
 
 local weak_keys, weak_values = { __mode = "k" }, { __mode = "v" }
 
@@ -162,6 +164,35 @@ function state.has_relations(object)
   return related[object] ~= nil
 end
 
+--- The keys that were to be taken over are not any more.
+function state.forget_pending(object)
+  local all = related[object]
+  for name in pairs(all or NONE) do
+    if name:byte() == 43 then
+      all[name] = nil
+    end
+  end
+end
+
+--- Of a new object: the keys of others that are new again, and have none any more, are still to be taken over.
+function state.await_keys(object)
+  for _, field in ipairs(related[object] and getmetatable(object).class.model.references or NONE) do
+    local other = related[object][field.name]
+    if other and getmetatable(other) and state.is_new(other) then
+      for _, key in ipairs(field:keys()) do
+        if rawget(other, key.attribute) == nil then
+          for _, one in ipairs(field:locals()) do
+            rawset(object, one.attribute, nil)
+          end
+          state.relate(object, field.name, nil)
+          state.set_pending(object, field.name, other)
+          break
+        end
+      end
+    end
+  end
+end
+
 -- ---- rollback ----
 
 local NEW = {} -- it was new, with the key it has
@@ -214,7 +245,7 @@ function state.note(object, database)
   end
 end
 
-function transaction.restore(object, was)
+local function restore(object, was)
   local meta = getmetatable(object)
   if was == NEW or was == KEYLESS then
     originals[object] = nil
@@ -231,6 +262,18 @@ function transaction.restore(object, was)
     setmetatable(object, was.meta)
     was.original:restore(object, was.meta.plan)
     originals[object] = was.original
+    state.forget_pending(object)
+  end
+end
+
+function transaction.restore(before)
+  for object, was in pairs(before) do
+    restore(object, was)
+  end
+  for object in pairs(before) do
+    if state.is_new(object) then
+      state.await_keys(object)
+    end
   end
 end
 

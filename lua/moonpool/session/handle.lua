@@ -32,7 +32,8 @@ local function bad(message)
   return errors.raise("bad_argument", message)
 end
 
-local function check(self)
+-- It is open, and the calling task's.
+local function find(self)
   local unit = units[self]
   if unit == nil then
     return bad("a method of a session is called with a colon: s:add(author)")
@@ -40,6 +41,12 @@ local function check(self)
     return errors.raise("stale_handle", "the session has ended")
   end
   holding.owned(unit, "a session")
+  return unit
+end
+
+local function check(self)
+  local unit = find(self)
+  unit:check()
   return unit
 end
 
@@ -206,7 +213,7 @@ end
 --- Undo what was done since the last commit, and forget all objects.
 --- Raises bad_argument inside a block.
 function Session:rollback()
-  local unit = check(self)
+  local unit = find(self)
   finishing.check(unit)
   return unit:rollback()
 end
@@ -222,7 +229,7 @@ end
 
 --- Take an object out of the session: it is neither written by it nor known to it any more.
 function Session:expunge(one)
-  local unit = check(self)
+  local unit = find(self)
   check_object(one, "expunge")
   unit:expunge(one)
 end

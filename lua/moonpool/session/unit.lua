@@ -79,16 +79,27 @@ end
 
 -- ---- transactions ----
 
+local function check_frame(frame)
+  if frame.over then
+    return errors.raise("stale_handle", "the transaction around the session has ended: what the session did in "
+      .. tostring(frame.database) .. " was part of that; close the session (mp.session.current():close())")
+  end
+end
+
+--- What it did is there still.
+--- Raises stale_handle.
+function Unit:check()
+  for _, frame in ipairs(self.frames) do
+    check_frame(frame)
+  end
+end
+
 --- The session's transaction on the database; begun when there is none yet.
 --- Raises what beginning one raises.
 function Unit:enter(database)
   local frame = self.frame_of[database]
   if frame ~= nil then
-    if frame and frame.over then
-      return errors.raise("stale_handle", "the transaction around the session has ended: what the session did in "
-        .. tostring(database) .. " was part of that")
-    end
-    return
+    return frame and check_frame(frame)
   end
   self.frame_of[database] = false -- being begun
   local ok, made = pcall(function()
@@ -165,6 +176,7 @@ local function put_back(object)
   local original = state.original(object)
   if original then
     original:restore(object, getmetatable(object).plan)
+    state.forget_pending(object)
   end
 end
 
@@ -179,9 +191,19 @@ local function kept(list, set, before)
   return left, is_left
 end
 
+-- Others that these refer to may be new again.
+local function await_keys(scheduled)
+  for _, object in ipairs(scheduled) do
+    if state.is_new(object) then
+      state.await_keys(object)
+    end
+  end
+end
+
 --- A savepoint was undone; the objects that it wrote are as they were.
 function Unit:undone(frame)
   local pending = frame.session_pending
+  await_keys(self.scheduled)
   self.scheduled, self.is_scheduled = kept(self.scheduled, self.is_scheduled, pending and pending.scheduled)
   self.deleting, self.is_deleting = kept(self.deleting, self.is_deleting, pending and pending.deleting)
   self:sync()
@@ -422,8 +444,11 @@ function Unit:rollback()
       put_back(object)
     end
   end
+  local scheduled, attempts = self.scheduled, errors.attempts()
   self:forget()
-  return finishing.rollback(self)
+  attempts:try(finishing.rollback, self)
+  await_keys(scheduled)
+  return attempts:raise()
 end
 
 return unit
