@@ -54,7 +54,8 @@ typedef struct mp_pgstatement {
 
 typedef struct mp_pgcache {
   mp_list statements;
-  mp_list dead; /* evicted, to be told to the server */
+  mp_list dead;   /* evicted, to be told to the server */
+  mp_list wanted; /* transaction statements that were sent as text once, to be prepared */
   unsigned last_number;
   int n, max;
 } mp_pgcache;
@@ -182,6 +183,8 @@ void mp_pgsession_forget_described(mp_pgsession *ses);
 void mp_pgsession_feed(mp_pgsession *ses); /* send what may be sent */
 bool mp_pgsession_send_plain(mp_pgsession *ses, const char *sql);
 bool mp_pgsession_send_sync(mp_pgsession *ses); /* counts it; the answer is a PGRES_PIPELINE_SYNC */
+/* Prepare it, in a task of our own that takes the statement over. False: the connection is broken. */
+bool mp_pgsession_prepare(mp_pgsession *ses, mp_pgstatement *statement);
 /* Send a task that was guarded: its statement. False: the connection is broken. */
 bool mp_pgsession_start(mp_pgsession *ses, mp_pgtask *task);
 /* Give those that ride together their Sync. False: the connection is broken. */
@@ -236,6 +239,10 @@ typedef enum mp_pgtxanswer {
   MP_PG_TX_LOST  /* the connection is broken */
 } mp_pgtxanswer;
 mp_pgtxanswer mp_pgtx_keep(mp_pgsession *ses, mp_txop op, const char *sql);
+/* Send a transaction statement, prepared if it is. False: the connection is broken. */
+bool mp_pgtx_send(mp_pgsession *ses, const char *sql);
+/* Prepare what earlier transactions sent as text, where one is about to begin. False: the connection is broken. */
+bool mp_pgtx_prepare(mp_pgsession *ses);
 /* Send what is kept back in front of the task, whose Sync is to follow. False: the connection is broken. */
 bool mp_pgtx_send_kept(mp_pgsession *ses, mp_pgtask *task);
 void mp_pgtx_forget(mp_pgsession *ses);

@@ -329,7 +329,7 @@ static void take(mp_pgsession *ses, mp_pgtask *task, PGresult *result)
   default:
     mp_pgtask_note_error(task, result);
     PQclear(result);
-    if (task->req == NULL && task->skip > 0)
+    if (task->skip > 0 && (task->req == NULL || strcmp(task->req->error.sqlstate, "26000") == 0))
       mp_pgsession_lose(ses); /* a BEGIN or SAVEPOINT that somebody takes for done */
     return;
   }

@@ -110,8 +110,19 @@ static bool send_prepare(mp_pgsession *ses, mp_pgtask *task)
   task->phase = MP_PG_PREPARING;
   task->prepared = true;
   task->command = 0;
-  return PQsendPrepare(ses->conn, name, task->req->sql, 0, NULL) == 1 &&
+  return PQsendPrepare(ses->conn, name, task->statement->text.s, 0, NULL) == 1 &&
          PQsendDescribePrepared(ses->conn, name) == 1 && mp_pgsession_send_sync(ses);
+}
+
+bool mp_pgsession_prepare(mp_pgsession *ses, mp_pgstatement *statement)
+{
+  mp_pgtask *task = own_task(ses);
+  if (task == NULL) {
+    mp_pgstatement_release(statement);
+    return false;
+  }
+  task->statement = statement;
+  return send_prepare(ses, task);
 }
 
 /* One execution, with the parameters of that row. False: *broken, or the task has failed. */
@@ -277,7 +288,8 @@ static bool send_task(mp_pgsession *ses, mp_pgtask *task)
     return mp_pgsession_start(ses, task);
   }
   task->phase = MP_PG_RUNNING;
-  return mp_pgsession_send_plain(ses, sql) && mp_pgsession_send_sync(ses);
+  return (task->req->op == MP_OP_TX ? mp_pgtx_send(ses, sql) : mp_pgsession_send_plain(ses, sql)) &&
+         mp_pgsession_send_sync(ses);
 }
 
 static bool must_wait(const mp_pgsession *ses, const mp_pgtask *task)
@@ -364,6 +376,8 @@ static bool send_first(mp_pgsession *ses, mp_pgtask *task)
     mp_pgtask_end(task);
     return true;
   }
+  if (!mp_pgtx_prepare(ses))
+    return false;
   mp_list_remove(&task->node);
   mp_list_push_back(&ses->sent, &task->node);
   if (!mp_pgtx_send_kept(ses, task) || !send_task(ses, task))

@@ -13,6 +13,7 @@ void mp_pgcache_init(mp_pgcache *cache, int max)
   *cache = (mp_pgcache){.max = max};
   mp_list_init(&cache->statements);
   mp_list_init(&cache->dead);
+  mp_list_init(&cache->wanted);
 }
 
 mp_pgstatement *mp_pgcache_find(mp_pgcache *cache, const mp_request *req)
@@ -105,8 +106,8 @@ unsigned mp_pgcache_bury(mp_pgcache *cache)
 
 void mp_pgcache_clear(mp_pgcache *cache)
 {
-  mp_list *lists[] = {&cache->statements, &cache->dead}, *node;
-  for (int i = 0; i < 2; i++) {
+  mp_list *lists[] = {&cache->statements, &cache->dead, &cache->wanted}, *node;
+  for (int i = 0; i < 3; i++) {
     while ((node = mp_list_pop_front(lists[i])) != NULL) {
       mp_pgstatement *statement = mp_container_of(node, mp_pgstatement, text.node);
       statement->cached = false;

@@ -1,11 +1,14 @@
 /* postgres_tx.c - transaction statements that ride with the next one.
 ** BEGIN, SAVEPOINT, RELEASE and ROLLBACK TO give no answer that anybody waits for: they are answered at once, kept, and sent in
 ** front of the next statement, in its flight and under its Sync, so that it cannot run without them. A transaction in which
-** nothing ran is never sent at all. What the server says about the transaction counts only when nothing is kept back. */
+** nothing ran is never sent at all, nor is a RELEASE directly before COMMIT. What the server says about the transaction counts only when nothing is kept back.
+** Those that come again are prepared, ahead of a BEGIN: a refusal fails nothing there. */
 #include "postgres.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#define CACHE_MIN 64 /* a smaller one is all for the program's statements */
 
 static void forget_last(mp_pgsession *ses)
 {
@@ -46,6 +49,15 @@ static bool ends_last(const mp_pgsession *ses, const char *sql)
          strncmp(last, "SAVEPOINT ", 10) == 0 && strcmp(last + 9, name) == 0;
 }
 
+/* Does something that is kept take work back? */
+static bool undoes(const mp_pgsession *ses)
+{
+  for (size_t at = 0; at < ses->kept_len; at += strlen(ses->kept + at) + 1)
+    if (strncmp(ses->kept + at, "ROLLBACK", 8) == 0)
+      return true;
+  return false;
+}
+
 /* A connection that was closed meanwhile had better be noticed now, when another one can still be had. */
 static bool is_alive(mp_pgsession *ses)
 {
@@ -71,8 +83,8 @@ mp_pgtxanswer mp_pgtx_keep(mp_pgsession *ses, mp_txop op, const char *sql)
     break;
   case MP_TXO_COMMIT:
   case MP_TXO_ROLLBACK:
-    if (op == MP_TXO_ROLLBACK || !on_server)
-      mp_pgtx_forget(ses);
+    if (op == MP_TXO_ROLLBACK || !on_server || !undoes(ses))
+      mp_pgtx_forget(ses); /* a COMMIT keeps what its savepoints hold */
     if (on_server)
       return MP_PG_TX_SEND;
     ses->base.tx = MP_TX_IDLE;
@@ -84,12 +96,59 @@ mp_pgtxanswer mp_pgtx_keep(mp_pgsession *ses, mp_txop op, const char *sql)
   return MP_PG_TX_KEPT;
 }
 
+/* The server keeps it: the first savepoints of a transaction have the names that those of the last one had. In a session that
+** the program has changed it may have been dropped. */
+static bool is_prepared(const mp_pgsession *ses, const char *sql)
+{
+  const char *name = strstr(sql, " mp_");
+  return ses->cache.max >= CACHE_MIN && !ses->base.tainted && (name == NULL || strlen(name) == 5);
+}
+
+static bool being_prepared(const mp_pgsession *ses)
+{
+  const mp_pgtask *head = mp_pgsession_head(ses);
+  return head->req == NULL && head->phase == MP_PG_PREPARING;
+}
+
+bool mp_pgtx_send(mp_pgsession *ses, const char *sql)
+{
+  size_t len = strlen(sql);
+  const mp_request req = {.sql = sql, .sql_len = len, .sql_hash = mp_sql_hash(sql, len)};
+  mp_pgstatement *statement;
+  bool sent;
+  if (!is_prepared(ses, sql))
+    return mp_pgsession_send_plain(ses, sql);
+  statement = mp_pgcache_find(&ses->cache, &req);
+  if (statement == NULL) {
+    if (!being_prepared(ses) && mp_sqltext_find(&ses->cache.wanted, &req) == NULL)
+      statement = mp_pgstatement_new(&ses->cache, &req, false);
+    if (statement != NULL) /* otherwise it stays as it is */
+      mp_list_push_back(&ses->cache.wanted, &statement->text.node);
+    return mp_pgsession_send_plain(ses, sql);
+  }
+  sent = PQsendQueryPrepared(ses->conn, statement->name, 0, NULL, NULL, NULL, 0) == 1;
+  mp_pgstatement_release(statement);
+  return sent;
+}
+
+bool mp_pgtx_prepare(mp_pgsession *ses)
+{
+  mp_list *node;
+  if (ses->kept_n == 0 || ses->server_tx != MP_TX_IDLE || ses->base.tainted ||
+      !mp_list_empty(&ses->sent))
+    return true;
+  while ((node = mp_list_pop_front(&ses->cache.wanted)) != NULL)
+    if (!mp_pgsession_prepare(ses, mp_container_of(node, mp_pgstatement, text.node)))
+      return false;
+  return true;
+}
+
 bool mp_pgtx_send_kept(mp_pgsession *ses, mp_pgtask *task)
 {
   size_t at = 0;
   task->skip = ses->kept_n;
   while (at < ses->kept_len) {
-    if (!mp_pgsession_send_plain(ses, ses->kept + at))
+    if (!mp_pgtx_send(ses, ses->kept + at))
       return false;
     at += strlen(ses->kept + at) + 1;
   }
