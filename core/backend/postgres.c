@@ -206,8 +206,9 @@ static bool begin_sql(const mp_config *config, const mp_txoptions *options, bool
   (void)config;
   (void)write;
   (void)err;
-  snprintf(sql, MP_TX_SQL_MAX, "BEGIN%s%s%s", levels[options->isolation],
-           options->read_only ? " READ ONLY" : "", options->deferrable ? " DEFERRABLE" : "");
+  stpcpy(stpcpy(stpcpy(stpcpy(sql, "BEGIN"), levels[options->isolation]),
+                options->read_only ? " READ ONLY" : ""),
+         options->deferrable ? " DEFERRABLE" : "");
   return true;
 }
 

@@ -49,9 +49,7 @@ end
 
 -- (fn), (name, fn), (database, fn), (options, fn)
 local function read(first, second)
-  if type(first) == "function" and second == nil then
-    return registry.db(), nil, first
-  elseif type(first) == "string" or database_of.is(first) then
+  if type(first) == "string" or database_of.is(first) then
     check_function(second)
     return registry.db(first), nil, second
   elseif type(first) == "table" and second ~= nil then
@@ -71,6 +69,9 @@ end
 --- Raises what fn raises; in_failed_transaction, durable, commit_unknown and what a commit can fail with; busy, pool
 --- errors.
 function atomic.run(_, first, second, more)
+  if type(first) == "function" and second == nil and more == nil then
+    return block.once(registry.db(), nil, first, true)
+  end
   local database, options, fn = read(first, takes_no_more(second, more))
   return block.run(database, options, fn, true)
 end

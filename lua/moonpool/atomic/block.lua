@@ -10,6 +10,7 @@ local block = {}
 
 local unpack = unpack or table.unpack
 local pcall, error = pcall, error
+local begin, commit, new_handle = transaction.begin, transaction.commit, handle.new
 
 local FIRST_PAUSE, LONGEST_PAUSE = 0.01, 1 -- seconds
 
@@ -17,7 +18,7 @@ local FIRST_PAUSE, LONGEST_PAUSE = 0.01, 1 -- seconds
 local function finish(frame, ok, ...)
   local quit = frame.quit
   if ok and quit == nil then
-    transaction.commit(frame)
+    commit(frame)
     return ...
   end
   local undone, problem = pcall(transaction.rollback, frame)
@@ -34,14 +35,22 @@ local function finish(frame, ok, ...)
   return error(err, 0)
 end
 
-local function run_once(progress, database, options, fn, with_tx, ...)
-  local frame = transaction.begin(database, options)
+--- Run fn as a block on the database, once whatever the options say of retries. As run.
+function block.once(database, options, fn, with_tx, ...)
+  local frame = begin(database, options)
   frame.block = true
-  if progress then
-    progress.frame = frame
-  end
   if with_tx then
-    return finish(frame, pcall(fn, handle.new(frame)))
+    return finish(frame, pcall(fn, new_handle(frame)))
+  end
+  return finish(frame, pcall(fn, ...))
+end
+
+local function attempt(progress, database, options, fn, with_tx, ...)
+  local frame = begin(database, options)
+  frame.block = true
+  progress.frame = frame
+  if with_tx then
+    return finish(frame, pcall(fn, new_handle(frame)))
   end
   return finish(frame, pcall(fn, ...))
 end
@@ -94,13 +103,13 @@ end
 --- Raises what fn raises and what beginning and committing can raise.
 function block.run(database, options, fn, with_tx, ...)
   if options and options.retry and not transaction.current(database) then
-    return block.with_retry(options.retry, run_once, database, options, fn, with_tx, ...)
+    return block.with_retry(options.retry, attempt, database, options, fn, with_tx, ...)
   end
-  return run_once(nil, database, options, fn, with_tx, ...)
+  return block.once(database, options, fn, with_tx, ...)
 end
 
 function handle.nested(database, fn)
-  return (run_once(nil, database, nil, fn, false))
+  return (block.once(database, nil, fn, false))
 end
 
 return block

@@ -32,14 +32,11 @@ function account.standing(task)
   return account.name_of(task) .. (place and " (at " .. place .. ")" or "")
 end
 
---- Note who begins to hold a lease.
+--- Note where a lease is taken that is to be reported when it is held for longer than leak_after.
 ---@param hold table
 function account.open(database, hold)
-  hold.since = core.now()
-  if database.options.pool.leak_after then
-    hold.traceback = errors.traceback()
-    account.watch(database)
-  end
+  hold.traceback = errors.traceback()
+  account.watch(database)
 end
 
 -- ---- held for too long ----

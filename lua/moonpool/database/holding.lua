@@ -9,7 +9,9 @@ local runtime = require "moonpool.runtime"
 
 local holding = {}
 
-local await, await_cleanup = runtime.await, runtime.await_cleanup
+local await, await_cleanup, check_cancelled = runtime.await, runtime.await_cleanup, runtime.check_cancelled
+local take, now = core.take, core.now
+local current, take_key, leave_key = runtime.current, runtime.hold, runtime.unhold
 
 -- All handles on one file share its writer: the key for it, and how many hold, or ask for, a connection to that file.
 local files = setmetatable({}, { __mode = "v" })
@@ -143,10 +145,12 @@ end
 --- Raises pool and connection errors, pool_deadlock, cancelled, and what on_connect raises.
 function holding.acquire(database, access)
   local tally, attempt = database.tally, 1
-  holding.check_testing(database)
+  if database.testing then
+    holding.check_testing(database)
+  end
   while true do
-    runtime.check_cancelled()
-    local waits = holding.would_wait(database, access)
+    check_cancelled()
+    local waits = tally.held > 0 and database.pool:would_wait(access)
     local lease, op, at_once = database.pool:acquire(access)
     if not at_once then
       tally.held = tally.held + 1 -- whoever queues up behind this one may come to wait for it
@@ -157,7 +161,7 @@ function holding.acquire(database, access)
         return error(err, 0)
       end
     end
-    local fresh, problem = core.take(op)
+    local fresh, problem = take(op)
     if fresh == nil then
       local pause = holding.pause(database, problem, attempt)
       if not pause then
@@ -180,11 +184,14 @@ end
 --- Note that the calling task keeps the lease for a while.
 ---@param what string for messages: "a transaction"
 function holding.hold(database, lease, access, what)
-  local hold = { access = access, what = what, task = runtime.current() }
-  account.open(database, hold)
+  local hold = { access = access, what = what, task = current(), since = now() }
+  local tally = database.tally
+  if database.options.pool.leak_after then
+    account.open(database, hold)
+  end
   database.holds[lease] = hold
-  database.tally.held = database.tally.held + 1
-  runtime.hold(access == "write" and database.writer or database.readers)
+  tally.held = tally.held + 1
+  take_key(access == "write" and database.writer or database.readers)
 end
 
 --- A held connection has begun a transaction that may write: where there is one writer, it has that until it ends.
@@ -209,7 +216,10 @@ end
 function holding.unhold(database, lease)
   local hold = database.holds[lease]
   if hold then
-    holding.leave_writer(database, lease)
+    local tally = database.tally
+    if hold.writer then
+      holding.leave_writer(database, lease)
+    end
     if database.options.pool.leak_after then
       account.report_leaks(database)
     end
@@ -217,8 +227,8 @@ function holding.unhold(database, lease)
     if next(database.holds) == nil then
       account.close(database)
     end
-    database.tally.held = database.tally.held - 1
-    runtime.unhold(hold.access == "write" and database.writer or database.readers, hold.task)
+    tally.held = tally.held - 1
+    leave_key(hold.access == "write" and database.writer or database.readers, hold.task)
     if database.closing then
       holding.users(database, database.closing)
     end

@@ -17,6 +17,10 @@ transaction.restore = nil
 -- The innermost frame of the task over all databases, for on_commit: key of task.locals.
 local LATEST = {}
 
+local check_wait = runtime.check_wait
+local acquire, hold, release = holding.acquire, holding.hold, holding.release
+local watch, unwatch, open, tidy = holding.watch, holding.unwatch, holding.open, holding.tidy
+
 local weak_keys = { __mode = "k" }
 
 ---@class moonpool.frame
@@ -113,8 +117,8 @@ local function nested(held, task, options)
   return frame
 end
 
-local function begin_on(lease, frame, durable)
-  local problem, record = control(frame, "BEGIN", lease:begin(frame.isolation, frame.read_only, frame.deferrable))
+local function begun(frame, op, durable)
+  local problem, record = control(frame, "BEGIN", op)
   return problem or durable and verdict.prepare(frame) or nil, record
 end
 
@@ -123,9 +127,13 @@ local function start(frame, access, durable)
   local database = frame.database
   local attempt = 1
   while true do
-    local lease = holding.acquire(database, access)
+    local lease = acquire(database, access)
     frame.lease = lease
-    local ok, problem, record = pcall(begin_on, lease, frame, durable)
+    local op = lease:begin(frame.isolation, frame.read_only, frame.deferrable)
+    if op == true and not (database.observers or durable or frame.task.stop) then
+      return nil -- it goes with the next statement: nobody waits for it, and nobody hears of it
+    end
+    local ok, problem, record = pcall(begun, frame, op, durable)
     if ok and not problem then
       return record
     end
@@ -149,9 +157,10 @@ end
 ---@return moonpool.frame
 --- Raises unsupported, pool and connection errors, busy, durable, concurrency, cancelled, not_yieldable.
 function transaction.begin(database, options, quiet)
-  begin_options.check(database, options)
-  runtime.check_wait()
-  local task = runtime.current()
+  if options then
+    begin_options.check(database, options)
+  end
+  local task = check_wait()
   local locals = task.locals
   local session = task.session
   if session then
@@ -162,9 +171,14 @@ function transaction.begin(database, options, quiet)
   if held and held.frame then
     frame = nested(held, task, options)
     frame.quiet = quiet
-    runtime.check_cancelled()
-    -- waited for to its end: whether the savepoint is there must be known, or the next one to be undone is the wrong one
-    problem, record = control(frame, "SAVEPOINT", frame.lease:savepoint(), true)
+    if task.stop then
+      runtime.check_cancelled()
+    end
+    local op = frame.lease:savepoint()
+    if op ~= true or database.observers then
+      -- waited for to its end: whether the savepoint is there must be known, or the next one to be undone is the wrong one
+      problem, record = control(frame, "SAVEPOINT", op, true)
+    end
     if problem then
       tell(frame, record)
       if problem.kind == "in_failed_transaction" then
@@ -185,9 +199,9 @@ function transaction.begin(database, options, quiet)
       frame.isolation, frame.read_only, frame.deferrable = options.isolation, options.read_only, options.deferrable
     end
     record = start(frame, access, options and options.durable)
-    holding.hold(database, frame.lease, access, "a transaction")
-    holding.watch(task, frame)
-    held = holding.open(database, task)
+    hold(database, frame.lease, access, "a transaction")
+    watch(task, frame)
+    held = open(database, task)
   end
   held.frame = frame
   if session then
@@ -220,9 +234,9 @@ local function leave(frame)
   local held = locals[database]
   held.frame = frame.parent
   if frame.parent == nil then
-    holding.unwatch(task, frame)
-    holding.release(database, frame.lease)
-    holding.tidy(held)
+    unwatch(task, frame)
+    release(database, frame.lease)
+    tidy(held)
   end
 end
 
@@ -367,12 +381,15 @@ end
 --- Raises in_failed_transaction and what a commit can fail with; then everything is rolled back. Raises what an
 --- on_commit hook raised, after all of them have run and with everything committed.
 function transaction.commit(frame)
-  holding.owned(frame, "a transaction")
+  local task, database = frame.task, frame.database
+  if runtime.current() ~= task then
+    holding.owned(frame, "a transaction")
+  end
   if frame.over then
     return errors.raise("stale_handle", "the transaction was rolled back when its task ended")
   end
-  runtime.check_wait()
-  if frame.task.stop then -- what the program asks for is not begun any more; what was begun is
+  check_wait()
+  if task.stop then -- what the program asks for is not begun any more; what was begun is
     local ok, problem = pcall(transaction.rollback, frame)
     local _, cancelled = pcall(runtime.check_cancelled)
     if not ok then
@@ -387,7 +404,10 @@ function transaction.commit(frame)
       return error(err, 0)
     end
   end
-  local lost, above = unwind_to(frame, transaction.commit)
+  local lost, above
+  if task.locals[database].frame ~= frame then
+    lost, above = unwind_to(frame, transaction.commit)
+  end
   if above then -- a savepoint that nobody ended has failed
     local ok, err = pcall(transaction.rollback, frame)
     if not ok then
@@ -401,15 +421,19 @@ function transaction.commit(frame)
   end
   local lease, parent = frame.lease, frame.parent
   local problem, record
+  local op
   if parent then
-    problem, record = control(frame, "RELEASE SAVEPOINT", lease:release_savepoint(), true)
+    op = lease:release_savepoint()
   else
-    problem, record = control(frame, "COMMIT", lease:commit(), true)
+    op = lease:commit()
+  end
+  if op ~= true or database.observers then
+    problem, record = control(frame, parent and "RELEASE SAVEPOINT" or "COMMIT", op, true)
   end
   if problem then
     local err = refuse_failed(frame, problem)
     if problem.kind == "commit_unknown" then
-      local database, number = frame.database, frame.number
+      local number = frame.number
       err.resolve = function()
         return verdict.of(database, number)
       end
@@ -440,7 +464,10 @@ function transaction.commit(frame)
     end
     parent.committed = frame.committed and append(parent.committed, frame.committed) or parent.committed
     parent.undone = frame.undone and append(parent.undone, frame.undone) or parent.undone
-    return tell(frame, record)
+    if record then
+      return tell(frame, record)
+    end
+    return
   end
   frame.before, frame.kept = nil, true
   if record or frame.committed then

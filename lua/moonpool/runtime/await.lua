@@ -66,11 +66,13 @@ local function suspend(context, id, able)
 end
 
 --- Raise `not_yieldable` if the context that runs could not wait now: before something is begun that must be waited for.
+---@return table context
 function await.check()
   local context = scheduler.current
   if not can_yield(context.co and scheduler.top) and (context.co or scheduler.is_driving()) then
     return errors.raise("not_yieldable", why_not())
   end
+  return context
 end
 
 --- Wait until the operation is ready; its answer is still to be taken.

@@ -25,9 +25,13 @@ function holders.hold(key)
     held[key] = of_key
   end
   of_key.n = of_key.n + 1
-  of_key.by[context] = (of_key.by[context] or 0) + 1
-  context.holds = context.holds or {}
-  context.holds[key] = true
+  local by = of_key.by
+  local before = by[context]
+  by[context] = before and before + 1 or 1
+  if not before then
+    context.holds = context.holds or {}
+    context.holds[key] = true
+  end
 end
 
 local function drop(context, key, times)

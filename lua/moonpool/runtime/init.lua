@@ -29,7 +29,8 @@ runtime.await = await.await
 --- The same for moonpool's own clean-up (rollbacks, commits): it is not cancelled.
 runtime.await_cleanup = await.await_cleanup
 
---- Raise `not_yieldable` if the next wait would, before something is begun that must be waited for.
+--- Raise `not_yieldable` if the next wait would, before something is begun that must be waited for. Gives the context that
+--- runs; where its `stop` is set, the next wait raises `cancelled`.
 runtime.check_wait = await.check
 
 --- Raise `cancelled` if the next wait would: before clean-up waits for what the program asked for.
