@@ -45,7 +45,7 @@ function block.once(database, options, fn, with_tx, ...)
   return finish(frame, pcall(fn, ...))
 end
 
-local function attempt(progress, database, options, fn, with_tx, ...)
+local function try_once(progress, database, options, fn, with_tx, ...)
   local frame = begin(database, options)
   frame.block = true
   progress.frame = frame
@@ -103,7 +103,7 @@ end
 --- Raises what fn raises and what beginning and committing can raise.
 function block.run(database, options, fn, with_tx, ...)
   if options and options.retry and not transaction.current(database) then
-    return block.with_retry(options.retry, attempt, database, options, fn, with_tx, ...)
+    return block.with_retry(options.retry, try_once, database, options, fn, with_tx, ...)
   end
   return block.once(database, options, fn, with_tx, ...)
 end
