@@ -213,6 +213,21 @@ function Attempts:raise()
   end
 end
 
+--- A __close of a close: what closing raises does not take the place of the error that leaves the scope.
+---@param close fun(self: any)
+---@return fun(self: any, err: any)
+function errors.closing(close)
+  return function(self, err)
+    if err == nil then
+      return close(self)
+    end
+    local ok, problem = pcall(close, self)
+    if not ok then
+      errors.suppress(err, problem)
+    end
+  end
+end
+
 -- What a program raises may be anything, also what cannot be shown.
 local function shown(err)
   local meta = getmetatable(err)

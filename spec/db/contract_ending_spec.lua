@@ -4,6 +4,7 @@
 local mp = require "moonpool"
 local core = require "moonpool.core"
 local databases = require "spec.support.databases"
+local errors = require "moonpool.errors"
 local raises = databases.raises
 local until_true = require("spec.support.waiting").until_true
 local f = mp.field
@@ -87,6 +88,28 @@ databases.each("the end of a transaction", function(open, database)
         assert.equal("", names())
       end
       databases.quiet(db)
+    end)
+
+    it("keeps the error that leaves its scope, with what its end raises beside it", function()
+      for _, what in ipairs { "a transaction", "a session" } do
+        local err = raises("unique", function()
+          local outer <close> = what == "a session" and db:session() or db:begin()
+          local inner <close> = what == "a session" and outer:begin_nested() or outer:savepoint()
+          assert(inner)
+          mp.atomic({ database = db }, function(tx)
+            tx:on_rollback(function() error(errors.new("not_found", "a hook"), 0) end)
+            User:create{ name = what }
+          end)
+          User:create{ name = what }
+        end)
+        assert.same({ "not_found" }, { err.suppressed[1].kind })
+        assert.equal("a hook", raises("not_found", function()
+          local tx <close> = db:begin()
+          tx:on_rollback(function() error(errors.new("not_found", "a hook"), 0) end)
+        end).message)
+        assert.equal("", names())
+      end
+      assert.is_nil(mp.session.current())
     end)
 
     it("is rolled back with its generator, which cannot wait when it is closed", function()

@@ -148,7 +148,7 @@ function Transaction:close()
   transaction.rollback(frame)
 end
 
-Transaction.__close = Transaction.close
+Transaction.__close = errors.closing(Transaction.close)
 
 function Transaction:__tostring()
   return (self.frame.savepoint and "savepoint" or "transaction") .. " of " .. tostring(self.frame.database)

@@ -308,7 +308,7 @@ function Session:close()
   return unit:rollback()
 end
 
-Session.__close = Session.close
+Session.__close = errors.closing(Session.close)
 
 function Session:__tostring()
   return "session of " .. tostring(homes[self] or units[self].home)

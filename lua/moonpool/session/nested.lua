@@ -135,7 +135,7 @@ function Nested:close()
   end
 end
 
-Nested.__close = Nested.close
+Nested.__close = errors.closing(Nested.close)
 
 function Nested.__tostring()
   return "savepoint of a session"
