@@ -67,6 +67,21 @@ databases.each("a session over several databases", function(open, database)
     databases.quiet(second)
   end)
 
+  it("commits nothing when a statement in one of them has failed, which is known before", function()
+    B:create{ name = "taken" }
+    for _, order in ipairs { { A, B }, { B, A } } do
+      local err = raises("in_failed_transaction", mp.session, { database = first }, function(s)
+        for _, entity in ipairs(order) do
+          entity{ name = "new" }
+          s:flush()
+        end
+        raises("unique", B.create, B, { name = "taken" })
+      end)
+      assert.equal("unique", err.cause.kind)
+      assert.same({ "", "taken" }, { all(A), all(B) })
+    end
+  end)
+
   it("commits nothing when the first commit fails", function()
     if not defer(first) then
       return

@@ -377,6 +377,11 @@ local function refuse_failed(frame, problem)
   return err
 end
 
+--- Whether the frame's transaction has failed, or is gone: it cannot be committed.
+function transaction.is_failed(frame)
+  return frame.lease:over() or frame.lease:state() ~= "open"
+end
+
 --- Commit the frame (release its savepoint). Waits for the outcome also when the task is cancelled.
 --- Raises in_failed_transaction and what a commit can fail with; then everything is rolled back. Raises what an
 --- on_commit hook raised, after all of them have run and with everything committed.

@@ -118,9 +118,22 @@ local function commit_shielded(frame)
   return runtime.shield(transaction.commit, frame)
 end
 
+-- The first one to be committed: one that is known to fail goes before the others, which are undone with it then.
+local function first_of(frames)
+  for place = 2, #frames do
+    if transaction.is_failed(frames[place]) then
+      return place
+    end
+  end
+  return 1
+end
+
 -- The first commit decides whether anything is kept.
 local function commit_all(unit, frames)
   local committed, failed, problems = {}, {}, {}
+  if frames[2] then
+    table.insert(frames, 1, table.remove(frames, first_of(frames)))
+  end
   for place, frame in ipairs(frames) do
     local ok, err = pcall(place == 1 and transaction.commit or commit_shielded, frame)
     if ok then
