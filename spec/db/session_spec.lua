@@ -389,6 +389,16 @@ databases.each("session", function(open, database)
     assert.equal("ada", names())
   end)
 
+  it("wraps a function before its database is configured", function()
+    local add = mp.session.wrap({ database = "ledger" }, function(name) Author{ name = name } end)
+    raises("usage", add, "early")
+    mp.configure{ ledger = db }
+    finally(function() mp.close_all() end)
+    add "ada"
+    assert.equal("ada", names())
+    raises("unknown_database", mp.session.wrap({ database = "nowhere" }, print))
+  end)
+
   it("refuses bad arguments", function()
     raises("bad_argument", mp.session, nil)
     raises("bad_argument", mp.session, {}, "no function")
@@ -398,7 +408,8 @@ databases.each("session", function(open, database)
     raises("bad_argument", db.session, db, { autoflush = 1 }, function() end)
     raises("bad_argument", db.session, db, { retry = -1 }, function() end)
     raises("bad_argument", db.session, db, { isolation = "sometimes" }, function() end)
-    raises("unknown_option", db.session, db, { retry = 2 })
+    assert.matches("by hand", raises("unknown_option", db.session, db, { retry = 2 }).message)
+    assert.matches("db:session%(fn%)", raises("bad_argument", mp.session, db, function() end).message)
   end)
 
   it("belongs to its task, and raises stale_handle when it has ended", function()

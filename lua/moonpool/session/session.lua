@@ -41,17 +41,24 @@ local FOR_SESSION = {
 local FOR_DATABASE = { retry = true, isolation = true, optimistic = true, autoflush = true, expire_on_commit = true }
 local BY_HAND = { isolation = true, optimistic = true, autoflush = true, expire_on_commit = true }
 
-local function check(options, allowed)
+-- The names of a wrapped function's databases may come to be known later.
+local function check(options, allowed, later)
   local found = {}
   if type(options) ~= "table" or getmetatable(options) ~= nil then
-    return bad("a session takes a table of options, not " .. vocabulary.quoted(options))
+    return bad("a session takes a table of options, not " .. vocabulary.quoted(options)
+      .. ": mp.session({ database = \"name\" }, fn), or db:session(fn)")
   end
   for name, value in pairs(options) do
-    if not allowed[name] then
+    if not allowed[name] and FOR_SESSION[name] then
+      return errors.raise("unknown_option", "the option " .. name .. " is not for this kind of session: db:session is of its own"
+        .. " database, and by hand it has no function that could be run again; mp.session(options, fn) takes it")
+    elseif not allowed[name] then
       return errors.raise("unknown_option", "no option " .. tostring(name) .. " for a session"
         .. vocabulary.suggest(tostring(name), allowed))
     end
-    found[name] = checks[name](value)
+    if not (later and name == "database" and type(value) == "string") then
+      found[name] = checks[name](value)
+    end
   end
   return found
 end
@@ -184,7 +191,7 @@ function session.wrap(first, second)
   local fn = second or first
   check_function(fn)
   if second ~= nil then
-    check(first, FOR_SESSION) -- a wrong option is told here, where it is written
+    check(first, FOR_SESSION, true) -- a wrong option is told here, where it is written
   end
   return function(...)
     local options = second ~= nil and check(first, FOR_SESSION) or {}
