@@ -252,6 +252,55 @@ databases.each("a session by hand", function(open, database)
     raises("configuration", mp.open, "sqlite::memory:", { session_methods = { own = 3 } })
   end)
 
+  it("is rolled back with its generator, which cannot wait when it is closed", databases.in_a_task(function()
+    local ada = Author:create{ name = "ada", age = 1 }
+    local undone
+    local co = coroutine.create(function()
+      local s <close> = db:session()
+      s:add(ada).age = 2
+      Author{ name = "lost" }
+      db:atomic(function(tx) tx:on_rollback(function() undone = true end) end)
+      coroutine.yield()
+    end)
+    assert.is_true(coroutine.resume(co))
+    assert.is_true(coroutine.close(co))
+    assert.same({ nil, true, 1 }, { mp.session.current(), undone, ada.age })
+    Author:create{ name = "bob" }
+    assert.equal("ada bob", names())
+    databases.quiet(db)
+  end))
+
+  it("is neither ended nor undone where its task cannot wait, and goes on", databases.in_a_task(function()
+    local function cannot(fn, ...)
+      local given = { ... }
+      raises("not_yieldable", string.gsub, "x", "x", function() fn(given[1]) end)
+    end
+    local s = db:session()
+    Author{ name = "ada" }
+    cannot(s.commit, s)
+    local sp = s:begin_nested()
+    Author{ name = "bob" }
+    s:flush()
+    cannot(sp.rollback, sp)
+    sp:rollback()
+    Author{ name = "eve" }
+    s:flush()
+    cannot(s.rollback, s)
+    assert.equal("ada eve", names())
+    s:commit()
+    s:close()
+    db:atomic(function()
+      s = db:session()
+      Author{ name = "lost" }
+      s:flush()
+      cannot(s.close, s)
+      assert.equal(s, mp.session.current())
+      s:close()
+      Author:create{ name = "kept" }
+    end)
+    assert.equal("ada eve kept", names())
+  end))
+
   it("is open once in a task", function()
     local s <close> = db:session()
     local err = raises("bad_argument", db.session, db)

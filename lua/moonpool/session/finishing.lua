@@ -187,13 +187,14 @@ function finishing.commit(unit)
 end
 
 --- Roll back every database that was touched.
+---@param how fun(frame: moonpool.frame) transaction.rollback, or drop where nothing can wait
 --- Raises what an on_rollback hook raised.
-function finishing.rollback(unit)
+function finishing.rollback(unit, how)
   local frames, attempts = unit.frames, errors.attempts()
   unit.frames, unit.frame_of, unit.hooks = {}, {}, nil
   for place = #frames, 1, -1 do
     if not frames[place].over then
-      attempts:try(transaction.rollback, frames[place])
+      attempts:try(how, frames[place])
     end
   end
   return attempts:raise()

@@ -10,13 +10,14 @@ local identity = require "moonpool.session.identity"
 local loading = require "moonpool.entity.loading"
 local nested = require "moonpool.session.nested"
 local object = require "moonpool.entity.object"
+local runtime = require "moonpool.runtime"
 local state = require "moonpool.entity.state"
 local updating = require "moonpool.entity.updating"
 local vocabulary = require "moonpool.vocabulary"
 
 local handle = {}
 
-local getmetatable, pairs, rawget, select, type = getmetatable, pairs, rawget, select, type
+local getmetatable, ipairs, pairs, pcall, rawget, select, type = getmetatable, ipairs, pairs, pcall, rawget, select, type
 
 ---@class moonpool.session
 local Session = { __name = "moonpool session", __json = "a session" }
@@ -292,7 +293,8 @@ function Session:scalars(query_set)
   return q:all()
 end
 
---- End it: what is not committed is rolled back. May be called twice.
+--- End it: what is not committed is rolled back. May be called twice. In a coroutine that is being closed, which cannot wait,
+--- the pool does that; where the session is part of a transaction that raises not_yieldable.
 --- Raises bad_argument in a session that a function runs in, which its end closes.
 function Session:close()
   local unit = units[self]
@@ -304,8 +306,14 @@ function Session:close()
     return bad("the session ends with its function; s:rollback() undoes what was done")
   end
   finishing.check_flushing(unit)
+  local drop = unit.frames[1] and not pcall(runtime.check_wait)
+  for _, frame in ipairs(drop and unit.frames or {}) do
+    if frame.parent then
+      return runtime.check_wait()
+    end
+  end
   unit:finish()
-  return unit:rollback()
+  return unit:rollback(drop)
 end
 
 Session.__close = errors.closing(Session.close)

@@ -3,6 +3,7 @@
 
 local errors = require "moonpool.errors"
 local holding = require "moonpool.database.holding"
+local runtime = require "moonpool.runtime"
 local transaction = require "moonpool.database.transaction"
 
 local nested = {}
@@ -62,6 +63,7 @@ end
 
 local function undo(self)
   check_blocks(self)
+  runtime.check_wait()
   local attempts = errors.attempts()
   attempts:try(self.unit.undo_since, self.unit, #self.frames, self.began_with)
   attempts:try(each_back, self, undo_frame)

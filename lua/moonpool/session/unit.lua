@@ -10,10 +10,11 @@ local loading = require "moonpool.entity.loading"
 local merging = require "moonpool.session.merging"
 local state = require "moonpool.entity.state"
 local transaction = require "moonpool.database.transaction"
+local undoing = require "moonpool.session.undoing"
 
 local unit = {}
 
-local ipairs, pairs, getmetatable, rawget = ipairs, pairs, getmetatable, rawget
+local ipairs, getmetatable = ipairs, getmetatable
 
 ---@class moonpool.unit
 ---@field task table
@@ -34,12 +35,6 @@ local ipairs, pairs, getmetatable, rawget = ipairs, pairs, getmetatable, rawget
 local Unit = {}
 unit.methods = Unit
 Unit.__index = Unit
-
--- Deleted, or marked as deleted: no query finds its row.
-local function is_gone(object)
-  local mark = getmetatable(object).class.model.deleted_field
-  return state.is_new(object) or mark ~= nil and rawget(object, mark.attribute) ~= nil
-end
 
 ---@param task table
 ---@param home table
@@ -138,116 +133,11 @@ function Unit:before_frame(database)
   end
 end
 
---- How many objects of each table came so far.
----@return table<table, integer>
-function Unit:known()
-  local known = {}
-  for _, rows in ipairs(self.map.tables) do
-    known[rows] = rows.n
-  end
-  return known
-end
-
-local function copy(set)
-  local all = {}
-  for object, value in pairs(set) do
-    all[object] = value
-  end
-  return all
-end
-
---- It has begun.
-function Unit:begun(frame)
-  if self.frame_of[frame.database] ~= false then
-    frame.session, frame.session_knew = self, self:known()
-    if self.flushing then -- a hook's: what is being written is not part of it
-      frame.session_pending = { scheduled = copy(self.is_scheduled), deleting = copy(self.is_deleting) }
-    end
-  end
-end
+Unit.known, Unit.begun, Unit.undone, Unit.undo_since = undoing.known, undoing.begun, undoing.undone, undoing.since
 
 --- It is about to be kept: what is pending belongs to it.
 function Unit:before_release()
   flush.run(self)
-end
-
--- What is changed in an object and was not written is undone.
-local function put_back(object)
-  local original = state.original(object)
-  if original then
-    original:restore(object, getmetatable(object).plan)
-    state.forget_pending(object)
-  end
-end
-
--- Those of a list that were in its set before and still are, as a list and a set of its own.
-local function kept(list, set, before)
-  local left, is_left = {}, {}
-  for _, object in ipairs(before and list or {}) do
-    if before[object] and set[object] then
-      left[#left + 1], is_left[object] = object, true
-    end
-  end
-  return left, is_left
-end
-
--- Others that these refer to may be new again.
-local function await_keys(scheduled)
-  for _, object in ipairs(scheduled) do
-    if state.is_new(object) then
-      state.await_keys(object)
-    end
-  end
-end
-
---- A savepoint was undone; the objects that it wrote are as they were.
-function Unit:undone(frame)
-  local pending = frame.session_pending
-  await_keys(self.scheduled)
-  self.scheduled, self.is_scheduled = kept(self.scheduled, self.is_scheduled, pending and pending.scheduled)
-  self.deleting, self.is_deleting = kept(self.deleting, self.is_deleting, pending and pending.deleting)
-  self:sync()
-  for object, database in pairs(self.removed) do
-    if not is_gone(object) then -- its deletion is undone
-      self.removed[object] = nil
-      self:add_known(object, database)
-    end
-  end
-  for _, rows in ipairs(self.map.tables) do
-    local knew, moved = frame.session_knew[rows] or 0, {}
-    for object in rows:each() do
-      if not state.is_new(object) and not pending then
-        put_back(object)
-      end
-      if not state.is_new(object) and rows.place[object] > knew then
-        self.expired[object] = true -- it may be of a row that is gone now
-      end
-      if state.is_new(object) or not rows:is_at(object, identity.key(getmetatable(object).class, object)) then
-        rows:remove(object)
-        moved[#moved + 1] = object
-      end
-    end
-    for _, object in ipairs(moved) do
-      if not state.is_new(object) then -- the change of its key is undone
-        self:add_known(object, rows.database)
-      end
-    end
-  end
-end
-
---- A savepoint of the session is undone: the databases that were first touched inside of it have none, and are undone as a whole.
----@param n integer how many databases there were when it began
----@param known table<table, integer> what Unit:known said then
---- Raises what a hook raised.
-function Unit:undo_since(n, known)
-  local frames, attempts = self.frames, errors.attempts()
-  for place = #frames, n + 1, -1 do
-    local frame = frames[place]
-    frames[place], self.frame_of[frame.database] = nil, nil
-    frame.session, frame.session_knew = self, known
-    attempts:try(transaction.rollback, frame)
-  end
-  return attempts:raise()
 end
 
 -- ---- objects ----
@@ -324,7 +214,7 @@ function Unit:sync()
   for place = 1, #touched do
     local object = touched[place]
     local rows = self.map:rows_of(object)
-    if not is_gone(object) then
+    if not undoing.is_gone(object) then
       self.removed[object] = nil
       self:add_known(object, rows and rows.database or self:database_of(object))
     elseif rows then
@@ -435,20 +325,6 @@ function Unit:commit()
   return finishing.commit(self)
 end
 
---- Undo everything and forget all objects. The session can go on.
---- Raises what a hook raised.
-function Unit:rollback()
-  self:sync()
-  for _, rows in ipairs(self.map.tables) do
-    for object in rows:each() do
-      put_back(object)
-    end
-  end
-  local scheduled, attempts = self.scheduled, errors.attempts()
-  self:forget()
-  attempts:try(finishing.rollback, self)
-  await_keys(scheduled)
-  return attempts:raise()
-end
+Unit.rollback = undoing.all
 
 return unit
