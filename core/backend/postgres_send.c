@@ -117,6 +117,7 @@ static bool send_prepare(mp_pgsession *ses, mp_pgtask *task)
 bool mp_pgsession_prepare(mp_pgsession *ses, mp_pgstatement *statement)
 {
   mp_pgtask *task = own_task(ses);
+  statement->user_n++;
   if (task == NULL) {
     mp_pgstatement_release(statement);
     return false;

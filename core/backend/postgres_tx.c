@@ -122,8 +122,10 @@ bool mp_pgtx_send(mp_pgsession *ses, const char *sql)
   if (statement == NULL) {
     if (!being_prepared(ses) && mp_sqltext_find(&ses->cache.wanted, &req) == NULL)
       statement = mp_pgstatement_new(&ses->cache, &req, false);
-    if (statement != NULL) /* otherwise it stays as it is */
+    if (statement != NULL) { /* otherwise it stays as it is */
+      statement->user_n = 0;
       mp_list_push_back(&ses->cache.wanted, &statement->text.node);
+    }
     return mp_pgsession_send_plain(ses, sql);
   }
   sent = PQsendQueryPrepared(ses->conn, statement->name, 0, NULL, NULL, NULL, 0) == 1;

@@ -10,7 +10,7 @@ local block = {}
 
 local unpack = unpack or table.unpack
 local pcall, error = pcall, error
-local begin, commit, new_handle = transaction.begin, transaction.commit, handle.new
+local new_handle = handle.new
 
 local FIRST_PAUSE, LONGEST_PAUSE = 0.01, 1 -- seconds
 
@@ -18,7 +18,7 @@ local FIRST_PAUSE, LONGEST_PAUSE = 0.01, 1 -- seconds
 local function finish(frame, ok, ...)
   local quit = frame.quit
   if ok and quit == nil then
-    commit(frame)
+    transaction.commit(frame)
     return ...
   end
   local undone, problem = pcall(transaction.rollback, frame)
@@ -37,7 +37,7 @@ end
 
 --- Run fn as a block on the database, once whatever the options say of retries. As run.
 function block.once(database, options, fn, with_tx, ...)
-  local frame = begin(database, options)
+  local frame = transaction.begin(database, options)
   frame.block = true
   if with_tx then
     return finish(frame, pcall(fn, new_handle(frame)))
@@ -46,7 +46,7 @@ function block.once(database, options, fn, with_tx, ...)
 end
 
 local function try_once(progress, database, options, fn, with_tx, ...)
-  local frame = begin(database, options)
+  local frame = transaction.begin(database, options)
   frame.block = true
   progress.frame = frame
   if with_tx then

@@ -18,7 +18,7 @@ transaction.restore = nil
 local LATEST = {}
 
 local check_wait = runtime.check_wait
-local acquire, hold, release = holding.acquire, holding.hold, holding.release
+local acquire, hold = holding.acquire, holding.hold
 local watch, unwatch, open, tidy = holding.watch, holding.unwatch, holding.open, holding.tidy
 
 local weak_keys = { __mode = "k" }
@@ -235,7 +235,7 @@ local function leave(frame)
   held.frame = frame.parent
   if frame.parent == nil then
     unwatch(task, frame)
-    release(database, frame.lease)
+    holding.release(database, frame.lease)
     tidy(held)
   end
 end

@@ -6,7 +6,7 @@ local tree_expression = require "moonpool.tree.expression"
 
 local null, kind_of = core.null, core.kind_of
 local is_expression = tree_expression.is
-local getmetatable, next, type = getmetatable, next, type
+local getmetatable, ipairs, next, type = getmetatable, ipairs, next, type
 local unpack = unpack or table.unpack
 
 local assigned = {}
@@ -17,52 +17,50 @@ local ASSIGNED, LEAF, PLAIN, OF_MODEL = {}, {}, {}, {}
 -- Names in another order are another form, and tables that came from elsewhere have theirs in any order.
 local FORM_N, MOST_FORMS = {}, 200
 
-local function go(from, key, grow)
-  local to = from[key]
-  if not to and grow then
-    to = {}
-    from[key] = to
-  end
-  return to
-end
-
--- Go on by the form of an expression, and add its values to the list. nil: it is of another sort, or not known; grow: it
--- will be.
-local function follow(from, node, values, grow)
+-- Go on by the form of an expression, and add its values to the list. nil: it is of another sort, or not known.
+local function follow(from, node, values)
   local op = node._op
   if op == "path" then
     local model = node._model
     if model then
-      local of_model = go(from, OF_MODEL, grow)
-      from = of_model and go(of_model, model.name, grow)
+      local of_model = from[OF_MODEL]
+      from = of_model and of_model[model.name]
     else
-      from = go(from, op, grow)
+      from = from[op]
     end
-    return from and go(from, node._path, grow)
+    return from and from[node._path]
   elseif op == "value" then
     local value = node.value
     if value == nil or value == null or type(value) == "table" then return nil end
     values[#values + 1] = value
-    from = go(from, op, grow)
-    return from and go(from, kind_of(value), grow)
+    from = from[op]
+    return from and from[kind_of(value)]
   elseif op == "binary" then
-    from = go(from, node.operator, grow)
-    from = from and follow(from, node.left, values, grow)
-    return from and follow(from, node.right, values, grow)
+    from = from[node.operator]
+    from = from and follow(from, node.left, values)
+    return from and follow(from, node.right, values)
   end
   return nil
 end
 
 -- The same for one assignment.
-local function follow_one(from, name, value, values, grow)
-  from = go(from, name, grow)
+local function follow_one(from, name, value, values)
+  from = from[name]
   if not from then return nil end
   if type(value) ~= "table" then
     if value == null then return nil end
     values[#values + 1] = value
-    return go(from, PLAIN, grow)
+    return from[PLAIN]
   end
-  return is_expression(value) and follow(from, value, values, grow)
+  return is_expression(value) and follow(from, value, values)
+end
+
+-- What is followed in place of what is known, to learn the way: each step leads to itself.
+local function recorder(way)
+  return setmetatable({}, { __index = function(self, key)
+    way[#way + 1] = key
+    return self
+  end })
 end
 
 --- The statement of an update whose form is known, and its slots; nil where it is not, or a value is not taken.
@@ -77,7 +75,8 @@ function assigned.find(q, dialect, values)
   local leaf = known[LEAF]
   local found = leaf and leaf.statements[dialect]
   if not found then return nil end
-  local slots, takes, fields, places = { unpack(q.slots, 1, q.shape.count) }, found.takes, leaf.fields, leaf.places
+  -- in its size at once
+  local slots, takes, fields, places = { unpack(q.slots, 1, leaf.room) }, found.takes, leaf.fields, leaf.places
   for i = 1, #given do
     local value, place, field = given[i], places[i], fields[i]
     if field then
@@ -103,19 +102,24 @@ function assigned.remember(q, dialect, values, list, found)
     q.shape.known[ASSIGNED] = forms
   end
   forms[FORM_N] = forms[FORM_N] + 1
-  local known, given, fields, places = forms, {}, {}, {}
+  local way, given, fields, places = {}, {}, {}, {}
+  local record = recorder(way)
   for name, value in next, values do
     local before, one = #given, by_field[q.model:field(name)]
-    known = one and follow_one(known, name, value, given, true)
-    if not known then return end
+    if not one or not follow_one(record, name, value, given) then return end
     for i = before + 1, #given do
       fields[i] = one.is_value and one.field
       places[i] = (one.index or one.first) + i - before - 1
     end
   end
+  local known = forms
+  for _, key in ipairs(way) do
+    known[key] = known[key] or {}
+    known = known[key]
+  end
   local leaf = known[LEAF]
   if not leaf then
-    leaf = { fields = fields, places = places, statements = {} }
+    leaf = { fields = fields, places = places, room = q.shape.count + #given, statements = {} }
     known[LEAF] = leaf
   end
   leaf.statements[dialect] = found

@@ -22,7 +22,8 @@ local MOST_AT_ONCE = 200
 ---@field kinds integer[]     of the parameters
 ---@field options table       for the core: { own = true, kinds = kinds }; reads, for sessions: the tables whose rows it sees
 ---@field direct boolean      the parameters are the slots of the query set as they are
----@field leading integer     so many parameters from the first on are
+---@field leading integer     so many parameters from the first on are, or are to be replaced
+---@field order integer[]?    the slots of the parameters, where each is a slot as it is
 local Statement = {}
 Statement.__index = Statement
 
@@ -31,9 +32,11 @@ statement.TOP, statement.SKIP = 0, -1
 
 --- Make one from what a writer wrote. More fields in `fields`.
 function statement.new(w, fields)
-  local kinds, leading = {}, 0
+  local kinds, leading, order = {}, 0, {}
   local sent_as = w.dialect.sent_as
   for i, slot in ipairs(w.slots) do
+    order = order and slot.index > 0 and not slot.change and order
+    if order then order[i] = slot.index end
     kinds[i] = core.kind[sent_as and sent_as[slot.kind] or slot.kind] or core.kind.null
     if leading == i - 1 and slot.index == i and not slot.change then leading = i end
   end
@@ -43,7 +46,8 @@ function statement.new(w, fields)
   fields.kinds = kinds
   fields.options = core.options { own = true, kinds = kinds, reads = w.reads }
   fields.direct = leading == fields.n
-  fields.leading = math.min(leading, MOST_AT_ONCE)
+  fields.leading = math.min(order and fields.n or leading, MOST_AT_ONCE)
+  fields.order = order or nil
   fields.empty = fields.empty or false
   fields.plan = fields.plan or { names = {}, kinds = {} }
   return setmetatable(fields, Statement)
@@ -61,8 +65,12 @@ end
 
 --- As bind, from an array of slots.
 function Statement:fill(values, top, skip)
-  local slots, n, leading = self.slots, self.n, self.leading
+  local slots, n, leading, order = self.slots, self.n, self.leading, self.order
   local params = { unpack(values, 1, leading) } -- in its size: growing one by one costs as much again
+  if order then
+    for i = 1, n do params[i] = values[order[i]] end
+    return params, n
+  end
   for i = leading + 1, n do
     local slot = slots[i]
     local index = slot.index

@@ -9,6 +9,8 @@ local errors = require "moonpool.errors"
 local vocabulary = require "moonpool.vocabulary"
 local condition = require "moonpool.tree.condition"
 
+local getmetatable, rawget, setmetatable, type = getmetatable, rawget, setmetatable, type
+
 local expression = {}
 
 local Expression = {}
@@ -33,7 +35,7 @@ end
 ---@param model table?
 ---@param path string
 function expression.path(model, path)
-  return new { _op = "path", _model = model or false, _path = path } -- reading what is not there asks a metamethod
+  return setmetatable({ _op = "path", _model = model or false, _path = path }, Expression) -- reading what is not there asks a metamethod
 end
 
 -- A condition as a value is true or false.
@@ -42,7 +44,7 @@ local function value(v)
     if is_expression(v) then return v end
     if condition.is(v) then return new { _op = "truth", condition = v } end
   end
-  return new { _op = "value", value = v }
+  return setmetatable({ _op = "value", value = v }, Expression)
 end
 
 --- A value inside an expression, where a text would be taken for a field's name.
@@ -104,7 +106,7 @@ local function binary(operator)
     if type(left) == "boolean" or type(right) == "boolean" then
       errors.raise("bad_argument", ("a boolean cannot be an operand of %s in an expression"):format(operator))
     end
-    return new { _op = "binary", operator = operator, left = value(left), right = value(right) }
+    return setmetatable({ _op = "binary", operator = operator, left = value(left), right = value(right) }, Expression)
   end
 end
 
