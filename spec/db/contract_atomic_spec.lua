@@ -286,6 +286,7 @@ databases.each("a transaction", function(open, database)
       tx:close() -- nor does it end here
       raises("bad_argument", tx.on_commit, tx, "x")
       raises("bad_argument", tx.gather, tx, 1)
+      assert.matches("colon", raises("bad_argument", tx.savepoint).message)
       local inner = tx:savepoint()
       raises("bad_argument", tx.savepoint, tx) -- there is a newer one
       raises("bad_argument", inner.commit, inner)

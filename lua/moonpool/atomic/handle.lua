@@ -27,6 +27,9 @@ function Quit:__tostring()
 end
 
 local function check(self)
+  if getmetatable(self) ~= Transaction then
+    return errors.raise("bad_argument", "a method of a transaction is called with a colon: tx:commit()")
+  end
   local frame = self.frame
   if frame.over then
     return errors.raise("stale_handle", "the " .. (frame.savepoint and "savepoint" or "transaction") .. " has ended")
