@@ -211,6 +211,34 @@ databases.each("session", function(open, database)
     end)
   end)
 
+  it("adds new ones that a saved object leads to, and those whose keys the program gives, in order of the declaration", function()
+    local f = mp.field
+    local Team = mp.entity("Team", { id = f.uuid{ primary_key = true, default = mp.uuid7 }, name = f.string{ max = 9 } }, { database = db })
+    local Club = mp.entity("Club", { name = f.string{ max = 9 } }, { database = db })
+    local Match = mp.entity("Match", {
+      home = f.belongs_to("Team", { inverse = "at_home" }), away = f.belongs_to("Team", { inverse = "away" }),
+      host = f.belongs_to("Club", { inverse = "hosted" }), guest = f.belongs_to("Club", { inverse = "visited" }),
+    }, { database = db })
+    db:create_all()
+    local match = Match:build{
+      home = Team:build{ name = "a" }, away = Team:build{ name = "b" }, host = Club:build{ name = "c" }, guest = Club:build{ name = "d" },
+    }
+    db:session(function(s) s:add(match) end)
+    assert.same({ "a b", "c d" }, {
+      table.concat(Team:order_by("id"):pluck("name"), " "), table.concat(Club:order_by("id"):pluck("name"), " "),
+    })
+    match.host, match.guest = Club:build{ name = "e" }, Club:build{ name = "f" }
+    db:session(function(s) s:add(match) end)
+    local saved = Match:select_related("host", "guest"):one()
+    assert.same({ "e", "f" }, { saved.host.name, saved.guest.name })
+    assert.is_true(match.host.id < match.guest.id)
+    -- what was assigned before the key was is led to no more
+    local other = Match:build{ home = Team:build{ name = "gone" }, away = match.away, host = match.host, guest = match.guest }
+    other.home_id = match.home_id
+    db:session(function(s) s:add(other) end)
+    assert.same({ 2, 2 }, { Team:count(), Match:count() })
+  end)
+
   it("leaves alone what is expunged", function()
     local id = Author:create{ name = "ada" }.id
     db:session(function(s)

@@ -10,6 +10,7 @@ local identity = require "moonpool.session.identity"
 local loading = require "moonpool.entity.loading"
 local nested = require "moonpool.session.nested"
 local object = require "moonpool.entity.object"
+local relation = require "moonpool.entity.relation"
 local runtime = require "moonpool.runtime"
 local state = require "moonpool.entity.state"
 local updating = require "moonpool.entity.updating"
@@ -91,19 +92,31 @@ function handle.joined(unit, database)
   return self
 end
 
--- New objects that it leads to, and that have no key yet, are written with it.
-local function schedule(unit, one, class)
-  unit:schedule(one)
-  for name in pairs(class.model.relations) do
-    local other = state.pending(one, name)
-    if other and state.is_new(other) and not unit.is_scheduled[other] then
-      schedule(unit, other, getmetatable(other).class)
+-- The new object that a relation leads to. A new one may lead to what has its key from the program.
+local function new_behind(one, field)
+  local other = state.pending(one, field.name)
+  if other == nil and state.is_new(one) then
+    other = state.related(one, field.name)
+    if other and (getmetatable(other) == nil or relation.key_of(one, field:locals()) ~= relation.key_of(other, field:keys())) then
+      return nil -- the key of another one was set since
+    end
+  end
+  return other and state.is_new(other) and other or nil
+end
+
+-- New objects that it leads to are written with it.
+local function schedule_behind(unit, one, class)
+  for _, field in ipairs(class.model.references) do
+    local other = new_behind(one, field)
+    if other and not unit.is_scheduled[other] then
+      unit:schedule(other)
+      schedule_behind(unit, other, getmetatable(other).class)
     end
   end
 end
 
---- A new object is inserted with the session, together with new ones that its relations lead to; one that is in the
---- database is known from now on, and what is changed in it is written.
+--- A new object is inserted with the session; one that is in the database is known from now on, and what is changed in it is
+--- written. New ones that its relations lead to are inserted with it.
 ---@param one table
 ---@return table one
 --- Raises bad_argument: no object, or another object of the same row is known.
@@ -113,7 +126,7 @@ function Session:add(one, ...)
   if select("#", ...) > 0 then
     return bad("s:add takes one object; s:add_all{ ... } takes several")
   elseif state.is_new(one) then
-    schedule(unit, one, class)
+    unit:schedule(one)
   else
     unit:sync()
     unit.is_deleting[one] = nil
@@ -121,6 +134,7 @@ function Session:add(one, ...)
       return bad("the session knows another object for the row of " .. tostring(one) .. ": change that one (s:get gives it)")
     end
   end
+  schedule_behind(unit, one, class)
   return one
 end
 
