@@ -192,21 +192,25 @@ function statement.run(database, lease, sql, access, params, n, options, take, a
   local frame
   if not lease then
     local task = current()
-    if task.locals[database] or task.branch_of or task.session then
+    local held = task.locals[database]
+    frame = held and held.frame
+    if frame and not task.session then -- nearly every statement of a transaction; place_of says the same
+      lease = frame.lease
+    elseif held or task.branch_of or task.session then
       lease, frame = place_of(database, task, access, options and options.reads)
-      if frame and frame.testing then
-        return statement.apart(database, statement.run, database, nil, sql, access, params, n, options, take, a, b, c)
-      end
+    end
+    if frame and frame.testing then
+      return statement.apart(database, statement.run, database, nil, sql, access, params, n, options, take, a, b, c)
     end
   end
   if database.observers then
     return observed(frame, database, lease, sql, access, params, n, options, take, a, b, c)
   end
   local value, extra
-  if lease or database.on_fresh or database.tally.held > 0 then
+  if not frame and (lease or database.on_fresh or database.tally.held > 0) then
     value, extra = attempt_once(database, lease, nil, sql, access, params, n, options, take, a, b, c)
   else -- nearly every statement: attempt_once says the same, at the price of one more call
-    local op = database.pool:query(sql, access, params, n, options)
+    local op = (lease or database.pool):query(sql, access, params, n, options)
     await(op)
     value, extra = take(op, a, b, c)
   end

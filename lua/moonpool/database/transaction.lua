@@ -41,8 +41,7 @@ local weak_keys = { __mode = "k" }
 ---@field before table<table, any>? objects written here, and how they were
 ---@field committed function[]? hooks for after the commit
 ---@field undone function[]? hooks for after a rollback
-local Frame = {}
-Frame.__index = Frame
+---@field abandon (fun(frame: moonpool.frame))? of a transaction: its task has ended, and it has not
 
 -- What a frame directly inside mp.testing.rollback would have said without it.
 local OUTERMOST = { SAVEPOINT = "BEGIN", ["RELEASE SAVEPOINT"] = "COMMIT", ["ROLLBACK TO SAVEPOINT"] = "ROLLBACK" }
@@ -83,22 +82,20 @@ function transaction.is_outermost(frame)
   return frame.parent == nil or frame.parent.testing == true
 end
 
--- With room for what nearly every frame gets.
-local function new_frame(database, task, lease, parent, level)
-  return setmetatable({
-    database = database, task = task, lease = lease, parent = parent, level = level, block = nil, outside = nil, over = nil,
-  }, Frame)
-end
+local abandon -- what a transaction does whose task has ended
 
 local function nested(held, task, options)
   local parent = held.frame
-  local frame = new_frame(held.database, task, parent.lease, parent, parent.level + 1)
+  local frame = { -- with room for what nearly every frame gets; without a metatable, which what is not there would ask
+    database = held.database, task = task, lease = parent.lease, parent = parent, level = parent.level + 1,
+    block = nil, outside = nil, over = nil,
+  }
   if parent.testing then -- nobody may see that it is none
     frame.isolation, frame.read_only = options and options.isolation, options and options.read_only
     return frame
   end
   local root = parent
-  while not transaction.is_outermost(root) do
+  while root.parent and not root.parent.testing do
     root = root.parent
   end
   if options then
@@ -113,7 +110,9 @@ local function nested(held, task, options)
       errors.raise("durable", "a block inside a transaction that is not deferrable cannot be it: its snapshot is there already")
     end
   end
-  frame.read_only = root.read_only
+  if root.read_only then
+    frame.read_only = true
+  end
   return frame
 end
 
@@ -170,7 +169,9 @@ function transaction.begin(database, options, quiet)
   local frame, problem, record
   if held and held.frame then
     frame = nested(held, task, options)
-    frame.quiet = quiet
+    if quiet then
+      frame.quiet = true
+    end
     if task.stop then
       runtime.check_cancelled()
     end
@@ -193,8 +194,12 @@ function transaction.begin(database, options, quiet)
       holding.guard(database, task)
     end
     local access = options and options.read_only and "read" or "write"
-    frame = new_frame(database, task, nil, nil, 0)
-    frame.quiet = quiet
+    frame = {
+      database = database, task = task, lease = nil, level = 0, abandon = abandon, block = nil, over = nil, kept = nil,
+    }
+    if quiet then
+      frame.quiet = true
+    end
     if options then
       frame.isolation, frame.read_only, frame.deferrable = options.isolation, options.read_only, options.deferrable
     end
@@ -207,7 +212,10 @@ function transaction.begin(database, options, quiet)
   if session then
     session:begun(frame)
   end
-  frame.outside = locals[LATEST]
+  local outside = locals[LATEST]
+  if outside then
+    frame.outside = outside
+  end
   locals[LATEST] = frame
   if record then
     local ok, err = pcall(tell, frame, record)
@@ -474,7 +482,10 @@ function transaction.commit(frame)
     end
     return
   end
-  frame.before, frame.kept = nil, true
+  if frame.before then
+    frame.before = nil
+  end
+  frame.kept = true
   if record or frame.committed then
     return run_hooks(frame, record, frame.committed)
   end
@@ -482,7 +493,7 @@ end
 
 --- Its task has ended, and the transaction has not: made by hand, or by a block inside a generator that nobody finished.
 --- Raises concurrency in the second case, because the task's later work in that database was part of the block.
-function Frame:abandon()
+function abandon(self)
   local held = self.task.locals[self.database]
   local inside = held.frame
   local block = false

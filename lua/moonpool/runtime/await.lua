@@ -10,7 +10,7 @@ local scope = require "moonpool.runtime.scope"
 
 local yield, running, isyieldable = coroutine.yield, coroutine.running, coroutine.isyieldable
 local waits, can_yield, forget = core.waits, core.can_yield, core.forget
-local wait_for = scheduler.wait_for
+local waiting = scheduler.waiting
 local WAIT, PARKED = scheduler.WAIT, scheduler.PARKED
 
 local await = {}
@@ -88,8 +88,15 @@ function await.await(id)
   if able == nil then
     return
   end
-  wait_for(context, id)
-  suspend(context, id, able)
+  waiting[id], context.waits = context, id
+  if not able then
+    suspend(context, id, able)
+  else -- nearly every wait: suspend says the same, at the price of one more call
+    local refusal = yield(WAIT)
+    if refusal then
+      return refuse(context, id, "not_yieldable", refusal)
+    end
+  end
   if context.interrupted then
     context.interrupted = false
     forget(id)
@@ -106,7 +113,7 @@ function await.await_cleanup(id)
     return
   end
   context.cleanup = true
-  wait_for(context, id)
+  waiting[id], context.waits = context, id
   suspend(context, id, able)
   context.cleanup = false
 end

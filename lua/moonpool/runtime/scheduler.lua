@@ -17,7 +17,7 @@ scheduler.PARKED = true
 
 local WAIT, PARKED = scheduler.WAIT, scheduler.PARKED
 
-local waiting = {} -- operation -> the context or watcher that it wakes
+local waiting = {} -- operation -> the context, which has it in `waits`, or watcher that it wakes
 local queue, first, last = {}, 1, 0 -- tasks that may run, oldest first
 local ready = {} -- what the loop gave back in this turn
 local driving = false
@@ -48,6 +48,7 @@ end
 scheduler.current = scheduler.main -- the context whose code runs
 scheduler.top = nil -- its coroutine that runs: the task's own, or a generator inside it
 scheduler.tasks = {} -- set of the tasks that have not ended
+scheduler.waiting = waiting -- a context that waits for nothing puts itself here
 
 --- A task's own bookkeeping failed (no memory, no stack). Set by task.lua, which ends the task.
 function scheduler.broken(_, err)
@@ -164,12 +165,6 @@ end
 --- Is there a task that may run at once?
 function scheduler.has_runnable()
   return first <= last
-end
-
---- Register a context for an operation; it must wait for nothing.
-function scheduler.wait_for(context, id)
-  waiting[id] = context
-  context.waits = id
 end
 
 --- A context stops waiting without having been woken.
