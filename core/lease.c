@@ -36,54 +36,10 @@ static void refuse(mp_lease *lease, mp_request *req, mp_status kind, const char 
   drop(lease, req);
 }
 
-static mp_retryable retryable(mp_status kind)
-{
-  bool again = kind == MP_E_DEADLOCK || kind == MP_E_SERIALIZATION || kind == MP_E_BUSY;
-  return again ? MP_RETRY_TRANSACTION : MP_RETRY_NO;
-}
-
-/* What a kind that tx.h gave means, in words. */
 static void explain(const mp_lease *lease, mp_request *req, mp_status kind)
 {
-  const mp_tx *tx = &lease->tx;
-  const char *cause = mp_status_name(tx->cause);
-  mp_retryable was = kind == req->error.kind ? req->error.retryable : retryable(kind);
   bool sent = req->error.sent || req->started_ns != 0;
-  switch (kind) {
-  case MP_E_DURABLE:
-    mp_error_set(&req->error, req->arena, kind, "a transaction is open already: use a savepoint");
-    break;
-  case MP_E_SAVEPOINT:
-    mp_error_set(&req->error, req->arena, kind, "no savepoint is open");
-    break;
-  case MP_E_TRANSACTION:
-    mp_error_set(&req->error, req->arena, kind, "no transaction is open");
-    break;
-  case MP_E_OUT_OF_MEMORY:
-    mp_error_set(&req->error, req->arena, kind, "no memory for another savepoint");
-    break;
-  case MP_E_IMPLICIT_COMMIT:
-    mp_error_set(&req->error, req->arena, kind,
-                 "the server has ended the transaction with this statement (what it did before is "
-                 "committed)");
-    break;
-  case MP_E_COMMIT_UNKNOWN:
-    mp_error_set(&req->error, req->arena, kind,
-                 "the connection was lost after COMMIT was sent: it may or may not be committed");
-    break;
-  case MP_E_IN_FAILED_TRANSACTION:
-    mp_error_set(
-        &req->error, req->arena, kind,
-        tx->state == MP_TXS_FAILED
-            ? "a statement before failed (%s): only going back to a savepoint or a rollback helps"
-            : "the transaction is over (%s): nothing more is sent until it is rolled back",
-        cause);
-    break;
-  default:
-    mp_error_set(&req->error, req->arena, kind, "the transaction is over (%s)", cause);
-    break;
-  }
-  req->error.retryable = was;
+  mp_tx_explain(&lease->tx, kind, req->arena, &req->error);
   req->error.sent = sent;
 }
 
@@ -109,8 +65,6 @@ static void give(mp_lease *lease, mp_request *req)
 {
   mp_list_remove(&req->holder_node);
   mp_list_push_back(&lease->running, &req->holder_node);
-  if (!mp_op_streams(req->op))
-    lease->current = req;
   mp_connection_submit(lease->hold.conn, req);
 }
 
@@ -188,9 +142,11 @@ static bool stream_in_the_way(const mp_lease *lease)
   const mp_backend *backend = mp_pool_config(lease->hold.pool)->backend;
   if ((backend->caps & MP_CAP_INTERLEAVE) != 0)
     return false;
-  for (mp_list *node = lease->running.next; node != &lease->running; node = node->next)
-    if (!mp_container_of(node, mp_request, holder_node)->cursor)
+  for (mp_list *node = lease->running.next; node != &lease->running; node = node->next) {
+    const mp_request *req = mp_container_of(node, mp_request, holder_node);
+    if (mp_op_streams(req->op) && !req->cursor)
       return true;
+  }
   return false;
 }
 
@@ -220,11 +176,26 @@ static void send_statement(mp_lease *lease, mp_request *req)
   give(lease, req);
 }
 
+/* Must it be known first how those that run have ended? Not where all of them may go ahead of each other's answers, inside a
+** transaction, which none of them ends: the server runs nothing behind one that has failed. */
+static bool must_wait(const mp_lease *lease, const mp_request *req)
+{
+  bool ahead = req->ahead && lease->tx.state == MP_TXS_OPEN && mp_pool_pipelines(lease->hold.pool);
+  for (mp_list *node = lease->running.next; node != &lease->running; node = node->next) {
+    const mp_request *other = mp_container_of(node, mp_request, holder_node);
+    if (!mp_op_streams(other->op) && !(ahead && other->ahead))
+      return true;
+  }
+  return false;
+}
+
 static void pump(mp_lease *lease)
 {
   while (!mp_list_empty(&lease->waiting) && lease->hold.state != MP_HOLD_WAITING &&
-         !lease->at_gate && lease->current == NULL && lease->chore == NULL) {
+         !lease->at_gate && lease->chore == NULL) {
     mp_request *req = mp_container_of(lease->waiting.next, mp_request, holder_node);
+    if (!lease->over && must_wait(lease, req))
+      return;
     if (lease->over)
       refuse(lease, req, MP_E_STALE_HANDLE, "the connection was given back");
     else if (lease->hold.state == MP_HOLD_HELD && stream_in_the_way(lease))
@@ -245,7 +216,7 @@ static void gate_entered(mp_gatepass *pass, mp_status status)
     mp_request *req = mp_container_of(lease->waiting.next, mp_request, holder_node);
     mp_error_set(&req->error, req->arena, status,
                  "another writer of this database was at work for too long");
-    req->error.retryable = retryable(status);
+    req->error.retryable = mp_tx_retryable(status);
     drop(lease, req);
   }
   pump(lease);
@@ -343,6 +314,13 @@ static bool tx_ended(mp_lease *lease, mp_request *req)
   return true;
 }
 
+/* What it did will not be heard of: what it wrote cannot be kept. False: it did nothing of that kind. */
+static bool spoils(const mp_request *req)
+{
+  return req->error.kind == MP_OK && req->op != MP_OP_TX && !mp_op_streams(req->op) &&
+         req->access != MP_ACCESS_READ;
+}
+
 static void statement_ended(mp_lease *lease, mp_request *req)
 {
   mp_txstatus engine = engine_says(lease, req);
@@ -351,7 +329,11 @@ static void statement_ended(mp_lease *lease, mp_request *req)
   if (req->started_ns == 0 && engine != MP_TX_UNKNOWN)
     return; /* stopped before it was sent */
   if (mp_op_streams(req->op) && req->stop == MP_E_CANCELLED && engine == MP_TX_OPEN)
-    return; /* its reader has left: no harm was done */
+    return;                                         /* its reader has left: no harm was done */
+  if (req->stop == MP_E_CANCELLED && spoils(req)) { /* it was faster than the cancel */
+    mp_tx_after_statement(&lease->tx, MP_E_CANCELLED, engine);
+    return;
+  }
   tell(lease, req, mp_tx_after_statement(&lease->tx, req->error.kind, engine));
 }
 
@@ -403,8 +385,6 @@ static bool request_ended(mp_request *req)
   if (req->op == MP_OP_TX && !tx_ended(lease, req))
     return false;
   mp_list_remove(&req->holder_node);
-  if (lease->current == req)
-    lease->current = NULL;
   if (req->op != MP_OP_TX) {
     if (runs_again(lease, req))
       return false;
@@ -526,6 +506,12 @@ void mp_lease_cancel(mp_lease *lease, mp_request *req, mp_status why)
   pump(lease);
 }
 
+void mp_lease_unheard(mp_lease *lease, const mp_request *req)
+{
+  if (!lease->over && lease->tx.state == MP_TXS_OPEN && spoils(req))
+    mp_tx_after_statement(&lease->tx, MP_E_CANCELLED, MP_TX_OPEN);
+}
+
 void mp_lease_more(mp_lease *lease, mp_request *req)
 {
   if (req->holder == lease && req->conn != NULL)
@@ -548,7 +534,6 @@ static void release(mp_lease *lease, bool destroy)
   while (!mp_list_empty(&lease->waiting))
     refuse(lease, mp_container_of(lease->waiting.next, mp_request, holder_node), MP_E_CANCELLED,
            "the connection was given back");
-  lease->current = NULL;
   if (lease->chore != NULL)
     lease->chore->owner = NULL;
   lease->chore = NULL;

@@ -19,12 +19,11 @@ struct mp_lease {
   /* private from here on */
   mp_loop *loop;
   uint64_t timeout_ns;
-  mp_list waiting;     /* requests that were not sent yet, in order */
-  mp_list dropped;     /* requests that are to be answered without having been sent */
-  mp_list running;     /* sent to the connection */
-  mp_request *current; /* the one of them that is no stream */
-  mp_request *chore;   /* the rollback that a failed COMMIT or BEGIN left to us */
-  mp_gatepass pass;    /* the gate for one write, or for a transaction begun on a READ lease */
+  mp_list waiting;   /* requests that were not sent yet, in order */
+  mp_list dropped;   /* requests that are to be answered without having been sent */
+  mp_list running;   /* sent to the connection */
+  mp_request *chore; /* the rollback that a failed COMMIT or BEGIN left to us */
+  mp_gatepass pass;  /* the gate for one write, or for a transaction begun on a READ lease */
   mp_later later;
   bool at_gate;   /* the first waiting request waits for the gate */
   bool following; /* the second statement of a transaction request runs */
@@ -43,7 +42,8 @@ void mp_lease_acquire(mp_lease *lease, mp_pool *pool);
 /* To be asked right after that: an idle connection was there. True: it is HELD, and on_ready is not called. */
 bool mp_lease_is_held(mp_lease *lease);
 
-/* Run a request on the leased connection, in order, one after the other (streams go on beside the others where the
+/* Run a request on the leased connection, in order, one after the other (those of a transaction that go `ahead` are sent
+** without waiting for each other, where the backend pipelines; streams go on beside the others where the
 ** backend can; where it cannot, a request beside a stream answers concurrency). Inside a transaction each statement's outcome goes
 ** through tx.h: a failed or vanished transaction answers in_failed_transaction and nothing is sent.
 ** On an idle lease of a single-writer database a write takes the gate for its own time. MP_OP_TX requests: fill in
@@ -56,7 +56,13 @@ void mp_lease_submit(mp_lease *lease, mp_request *req);
 ** Only when nothing waits or runs on the lease. False: nothing has happened, submit a request. */
 bool mp_lease_keep(mp_lease *lease, mp_txop op, const mp_txoptions *options);
 
+/* Stop a request. In a transaction a write that was done before it could be stopped fails the frame all the same: whoever has
+** cancelled it does not know of it. */
 void mp_lease_cancel(mp_lease *lease, mp_request *req, mp_status why);
+
+/* A request has ended, and nobody is going to take its answer: as if it had been cancelled a moment before. */
+void mp_lease_unheard(mp_lease *lease, const mp_request *req);
+
 void mp_lease_more(mp_lease *lease, mp_request *req);
 
 /* Give a lease back, or stop waiting for one. Safe to call twice: the second call does nothing. What it still runs is

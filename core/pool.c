@@ -241,6 +241,11 @@ bool mp_pool_has_gate(const mp_pool *pool)
   return pool->gate != NULL;
 }
 
+bool mp_pool_pipelines(const mp_pool *pool)
+{
+  return pool->shares;
+}
+
 const mp_pool_limits *mp_pool_get_limits(const mp_pool *pool)
 {
   return &pool->limits;

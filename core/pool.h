@@ -128,6 +128,8 @@ void mp_pool_free(mp_pool *pool);
 
 /* Do writers of this pool have to pass a gate? */
 bool mp_pool_has_gate(const mp_pool *pool);
+/* Do its connections take several requests at once? */
+bool mp_pool_pipelines(const mp_pool *pool);
 const mp_pool_limits *mp_pool_get_limits(const mp_pool *pool);
 const mp_config *mp_pool_config(const mp_pool *pool);
 mp_loop *mp_pool_loop(const mp_pool *pool);

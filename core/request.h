@@ -110,6 +110,8 @@ struct mp_request {
   mp_access access;
   bool own_sql;  /* the ORM made the text: it may share a pipelined connection */
   bool no_cache; /* do not keep the prepared statement */
+  bool
+      ahead; /* inside a transaction: it may be sent before the answers of those in front of it that may, too */
 
   mp_arena *arena; /* everything that the request points at, except the result */
   const char *sql;

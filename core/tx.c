@@ -269,3 +269,52 @@ mp_status mp_tx_may_send(const mp_tx *tx)
 {
   return tx->state == MP_TXS_NONE || tx->state == MP_TXS_OPEN ? MP_OK : MP_E_IN_FAILED_TRANSACTION;
 }
+
+/* ---- words ---- */
+
+mp_retryable mp_tx_retryable(mp_status kind)
+{
+  bool again = kind == MP_E_DEADLOCK || kind == MP_E_SERIALIZATION || kind == MP_E_BUSY;
+  return again ? MP_RETRY_TRANSACTION : MP_RETRY_NO;
+}
+
+void mp_tx_explain(const mp_tx *tx, mp_status kind, mp_arena *arena, mp_error *error)
+{
+  const char *cause = mp_status_name(tx->cause);
+  mp_retryable again = kind == error->kind ? error->retryable : mp_tx_retryable(kind);
+  switch (kind) {
+  case MP_E_DURABLE:
+    mp_error_set(error, arena, kind, "a transaction is open already: use a savepoint");
+    break;
+  case MP_E_SAVEPOINT:
+    mp_error_set(error, arena, kind, "no savepoint is open");
+    break;
+  case MP_E_TRANSACTION:
+    mp_error_set(error, arena, kind, "no transaction is open");
+    break;
+  case MP_E_OUT_OF_MEMORY:
+    mp_error_set(error, arena, kind, "no memory for another savepoint");
+    break;
+  case MP_E_IMPLICIT_COMMIT:
+    mp_error_set(error, arena, kind,
+                 "the server has ended the transaction with this statement (what it did before is "
+                 "committed)");
+    break;
+  case MP_E_COMMIT_UNKNOWN:
+    mp_error_set(error, arena, kind,
+                 "the connection was lost after COMMIT was sent: it may or may not be committed");
+    break;
+  case MP_E_IN_FAILED_TRANSACTION:
+    mp_error_set(
+        error, arena, kind,
+        tx->state == MP_TXS_FAILED
+            ? "a statement before failed (%s): only going back to a savepoint or a rollback helps"
+            : "the transaction is over (%s): nothing more is sent until it is rolled back",
+        cause);
+    break;
+  default:
+    mp_error_set(error, arena, kind, "the transaction is over (%s)", cause);
+    break;
+  }
+  error->retryable = again;
+}

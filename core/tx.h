@@ -93,4 +93,10 @@ mp_status mp_tx_after_statement(mp_tx *tx, mp_status status, mp_txstatus engine)
 /* May a plain statement be sent now? MP_OK, or in_failed_transaction. */
 mp_status mp_tx_may_send(const mp_tx *tx);
 
+/* Is a transaction in which that happened worth another try? */
+mp_retryable mp_tx_retryable(mp_status kind);
+
+/* What a kind that one of these gave means, in words. Its message lives in the arena; error says what was known before. */
+void mp_tx_explain(const mp_tx *tx, mp_status kind, mp_arena *arena, mp_error *error);
+
 #endif

@@ -139,14 +139,20 @@ static void send_again(mp_pgsession *ses, mp_pgtask *task)
   mp_list_push_front(&ses->waiting, &task->node);
 }
 
-/* Plain reads share connections, and a cancel that is meant for one may come when the server is at the next one already. That one did
-** nothing, and is done again. */
+/* A cancel that is meant for one statement may come when the server is at the next one already. A plain read, which shares the
+** connection, did nothing, and is done again; what went ahead inside a transaction has spoiled that. */
 static bool was_hit(mp_pgsession *ses, mp_pgtask *task)
 {
-  const mp_request *req = task->req;
+  mp_request *req = task->req;
   if (!task->failed || req->stop != MP_OK || ses->cancel == MP_PG_QUIET ||
-      !mp_pgtask_is_shared(task) || strcmp(req->error.sqlstate, "57014") != 0)
+      strcmp(req->error.sqlstate, "57014") != 0)
     return false;
+  if (!mp_pgtask_is_shared(task)) {
+    mp_error_set(&req->error, req->arena, MP_E_TIMEOUT,
+                 "stopped with the statement in front of it, which ran longer than its timeout");
+    req->error.sent = true;
+    return false;
+  }
   send_again(ses, task);
   return true;
 }

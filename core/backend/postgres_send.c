@@ -293,6 +293,14 @@ static bool send_task(mp_pgsession *ses, mp_pgtask *task)
          mp_pgsession_send_sync(ses);
 }
 
+/* More of it is to be sent once the server has answered. */
+static bool goes_on(const mp_pgtask *task)
+{
+  if (task->req == NULL || task->req->op != MP_OP_MANY)
+    return task->phase == MP_PG_PREPARING;
+  return task->phase != MP_PG_RUNNING || task->failed || task->row_to < task->req->param_rows;
+}
+
 static bool must_wait(const mp_pgsession *ses, const mp_pgtask *task)
 {
   const mp_pgtask *last;
@@ -300,7 +308,7 @@ static bool must_wait(const mp_pgsession *ses, const mp_pgtask *task)
     return false;
   last = mp_container_of(ses->sent.prev, mp_pgtask, node);
   return ses->sync_n >= SYNCS_MAX || mp_pgtask_is_alone(task) || mp_pgtask_is_alone(last) ||
-         last->phase == MP_PG_PREPARING || (last->req != NULL && last->req->op == MP_OP_MANY);
+         goes_on(last);
 }
 
 /* It waits behind others that share the connection: whoever stopped it need not. What comes for it is thrown away. */

@@ -229,6 +229,8 @@ void lmp_op_forget(lmp_op *op)
   mp_list_remove(&op->node);
   if (wait)
     op->state = LMP_FORGOTTEN;
+  else if (op->type == LMP_OP_REQUEST && op->lease != NULL && op->finished)
+    mp_lease_unheard(&op->lease->lease, op->req);
   if (!op->finished || op->type == LMP_OP_ACQUIRE)
     stop(op, MP_E_CANCELLED);
   if (!wait)

@@ -285,6 +285,7 @@ static int run_one(lua_State *L, mp_op what)
   const char *sql = luaL_checklstring(L, 2, &len);
   mp_access access = access_at(L, 3);
   int n = parameter_count(L, 5);
+  bool ahead = lua_toboolean(L, 7);
   options o;
   lmp_op *op;
   mp_value *values = NULL;
@@ -295,6 +296,7 @@ static int run_one(lua_State *L, mp_op what)
   op = begin(L, what);
   apply(op->req, &o);
   op->req->access = access;
+  op->req->ahead = ahead;
   if (n > 0) {
     values = mp_arena_zalloc(op->req->arena, (size_t)n * sizeof *values);
     if (values == NULL)
@@ -351,6 +353,7 @@ static int run_rows(lua_State *L, mp_op what, bool turned)
   size_t len, rows, from, at;
   const char *sql = luaL_checklstring(L, 2, &len);
   int n = parameter_count(L, 4);
+  bool ahead = lua_toboolean(L, 8);
   options o;
   lmp_op *op;
   mp_value *values;
@@ -363,6 +366,7 @@ static int run_rows(lua_State *L, mp_op what, bool turned)
   op = begin(L, what);
   apply(op->req, &o);
   op->req->access = MP_ACCESS_WRITE;
+  op->req->ahead = ahead;
   op->req->rows_before += from;
   values = mp_arena_zalloc(op->req->arena, rows * (size_t)n * sizeof *values + 1);
   if (values == NULL)
