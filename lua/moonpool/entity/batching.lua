@@ -1,5 +1,6 @@
 -- The rows of many objects of one entity at once, for what collects writes before it sends them: one statement for many
--- rows where the values allow it. The objects are told of it as if each were written by itself.
+-- rows where the values allow it, in a flight with those of other entities. The objects are told of it as if each were written
+-- by itself, and the program's hooks run when all is answered that went before them.
 
 local core = require "moonpool.core"
 local bulk = require "moonpool.entity.bulk"
@@ -10,7 +11,6 @@ local hooks = require "moonpool.entity.hooks"
 local loading = require "moonpool.entity.loading"
 local row = require "moonpool.sql.row"
 local state = require "moonpool.entity.state"
-local statement = require "moonpool.database.statement"
 local updating = require "moonpool.entity.updating"
 local validation = require "moonpool.entity.validation"
 
@@ -18,24 +18,26 @@ local batching = {}
 
 local rawget, rawset, ipairs = rawget, rawset, ipairs
 
-local function run_hooks(class, objects, name)
+local function run_hooks(class, objects, name, flight)
   if hooks.find(class, name) then
+    flight:finish()
     for _, one in ipairs(objects) do
       hooks.run(class, one, name)
     end
   end
 end
 
---- Insert new objects; their before_insert hooks have run.
+--- Insert new objects; their before_insert hooks have run, and they have the keys that their relations give them.
+---@param flight moonpool.flight they are written when it ends
 --- Raises validation, integrity and the other errors of a statement.
-function batching.insert(class, database, objects)
+function batching.insert(class, database, objects, flight)
   if class.has_relations then
     for _, one in ipairs(objects) do
       validation.settle_relations(one, class)
     end
   end
-  bulk.insert(class, database, objects)
-  run_hooks(class, objects, "after_insert")
+  bulk.insert(class, database, objects, flight)
+  run_hooks(class, objects, "after_insert", flight)
 end
 
 -- ---- update ----
@@ -90,7 +92,7 @@ local function refuse_stale(group, affected, checked)
     table.concat(names, ", ") .. (#group.objects > 5 and " ..." or "")))
 end
 
-local function update_group(class, database, group)
+local function update_group(class, database, group, flight)
   local model, dialect, checks = class.model, loading.dialect_of(database), group.checks
   local st
   if checks then
@@ -102,27 +104,38 @@ local function update_group(class, database, group)
     state.note(one, database)
   end
   local options = loading.options(database, st)
-  local affected
+  local function done(affected)
+    if affected < #group.objects then
+      return refuse_stale(group, affected, checks ~= nil or model.version ~= nil)
+    end
+    for place, one in ipairs(group.objects) do
+      updating.took(one, group.names, group.params, (place - 1) * group.width)
+      updating.wrote(one, group.names)
+      updating.read_back(one, class, database)
+    end
+  end
   if #group.objects == 1 then
-    affected = statement.run(database, nil, st.sql, "write", group.params, group.width, options, core.take)
-  else
-    affected = statement.many(database, nil, st.sql, group.params, group.width, #group.objects, 0, options)
+    return flight:run(done, 1, database, st.sql, group.params, group.width, options, core.take)
   end
-  if affected < #group.objects then
-    return refuse_stale(group, affected, checks ~= nil or model.version ~= nil)
-  end
-  for place, one in ipairs(group.objects) do
-    updating.took(one, group.names, group.params, (place - 1) * group.width)
-    updating.wrote(one, group.names)
-    updating.read_back(one, class, database)
+  return flight:many(done, database, st.sql, group.params, group.width, #group.objects, 0, options)
+end
+
+-- The keys of new objects must be there for those that are to refer to them.
+local function await_keys(class, objects, flight)
+  for _, one in ipairs(class.has_relations and objects or {}) do
+    if state.has_relations(one) and updating.has_pending(one, class) then
+      return flight:finish()
+    end
   end
 end
 
 --- Write the changed columns of objects that were loaded or saved.
 ---@param optimistic boolean? only where the row still has what was loaded
+---@param flight moonpool.flight they are written when it ends
 --- Raises validation, stale, integrity and the other errors of a statement.
-function batching.update(class, database, objects, optimistic)
-  run_hooks(class, objects, "before_update")
+function batching.update(class, database, objects, optimistic, flight)
+  run_hooks(class, objects, "before_update", flight)
+  await_keys(class, objects, flight)
   local groups, by_key, written = {}, {}, {}
   for _, one in ipairs(objects) do
     validation.settle_relations(one, class)
@@ -144,22 +157,26 @@ function batching.update(class, database, objects, optimistic)
     end
   end
   for _, group in ipairs(groups) do
-    update_group(class, database, group)
+    update_group(class, database, group, flight)
   end
-  run_hooks(class, written, "after_update")
+  run_hooks(class, written, "after_update", flight)
 end
 
 -- ---- delete ----
 
 --- Delete the rows of objects, which are new again then. Rows that are gone already are no failure.
+---@param flight moonpool.flight they are deleted when it ends
+---@param told fun(object: table) called for each when it is
 --- Raises foreign_key and the other errors of a statement.
-function batching.delete(class, database, objects)
+function batching.delete(class, database, objects, flight, told)
   local model = class.model
-  if #objects > 1 and not (model.deleted_field or model.version or guard.is_needed(model)) then
-    return deleting.purge_all(objects, class, database)
+  if not (model.deleted_field or model.version or guard.is_needed(model)) then
+    return deleting.purge_all(objects, class, database, flight, told)
   end
+  flight:finish()
   for _, one in ipairs(objects) do
     deleting.delete(one, class, database)
+    told(one)
   end
 end
 

@@ -54,11 +54,12 @@ end
 
 --- Insert objects that are new, in order, inside the transaction that there is, which a failure fails. They are checked
 --- here; their hooks are the caller's.
+---@param flight moonpool.flight they are written when it ends
 --- Raises validation, integrity and the other errors of a statement.
-function bulk.insert(class, database, objects)
+function bulk.insert(class, database, objects, flight)
   local groups = grouping.objects(class, objects)
   for _, some in ipairs(groups) do
-    bulk_insert.objects(some, class, database, nil, { plain = true }, function() end)
+    bulk_insert.objects(some, class, database, nil, {}, nil, flight)
     inserting.follow_key(class, database, validation.columns(class, some.omitted), some.params, some.n)
   end
 end

@@ -120,31 +120,41 @@ end
 
 -- ---- inserting ----
 
--- What writes the rows first..last of a group and gives what comes back, or how many they were.
-local function writer_of(some, class, database, names, returned)
+-- What writes the rows first..last of a group and gives what comes back, or how many they were; in a flight done gets that.
+local function writer_of(some, class, database, names, returned, flight)
   local model, dialect = class.model, loading.dialect_of(database)
   local wanted = returned[1] and returned or nil
   local take = wanted and core.rows or core.take
   if fit_arrays(class, database, some, names) then
     local st = row.insert_arrays(model, dialect, names, wanted)
-    return function(first, last)
-      return statement.many(database, nil, st.sql, some.params, some.width, last - first + 1, first - 1,
-        loading.options(database, st), "by_column", take, st.plan)
+    return function(first, last, done)
+      local options = loading.options(database, st)
+      if flight then
+        return flight:many(done, database, st.sql, some.params, some.width, last - first + 1, first - 1, options, "by_column",
+          take, st.plan)
+      end
+      return statement.many(database, nil, st.sql, some.params, some.width, last - first + 1, first - 1, options, "by_column",
+        take, st.plan)
     end
   end
-  return function(first, last)
+  return function(first, last, done)
     local st = row.insert(model, dialect, names, last - first + 1, wanted)
     local params, n = grouping.slice(some, first, last)
-    return (statement.run(database, nil, st.sql, "write", params, n, loading.options(database, st), take, st.plan))
+    local options = loading.options(database, st)
+    if flight then
+      return flight:run(done, last - first + 1, database, st.sql, params, n, options, take, st.plan)
+    end
+    return (statement.run(database, nil, st.sql, "write", params, n, options, take, st.plan))
   end
 end
 
 --- Insert the objects of a group, which are complete then.
 ---@param some moonpool.group
----@param options {batch: integer?, plain: boolean?} plain: nobody asks which of the rows failed
----@param progress fun(n: integer)
+---@param options {batch: integer?}
+---@param progress fun(n: integer)?
+---@param flight moonpool.flight? they are complete when it ends; nobody asks which of the rows failed
 --- Raises integrity and the other errors of a statement.
-function bulk_insert.objects(some, class, database, other, options, progress)
+function bulk_insert.objects(some, class, database, other, options, progress, flight)
   local dialect = loading.dialect_of(database)
   local names, made = validation.columns(class, some.omitted)
   local how, returned = known_by(class, made)
@@ -152,16 +162,7 @@ function bulk_insert.objects(some, class, database, other, options, progress)
   if names[1] == nil or how == "alone" then
     most = 1
   end
-  local write = writer_of(some, class, database, names, returned)
-  for first = 1, some.n, most do
-    local last = math.min(first + most - 1, some.n)
-    state.note_inserts(some.objects, first, last, class, database)
-    local rows
-    if options.plain then
-      rows = write(first, last)
-    else
-      rows = failing.write(database, dialect.tells_row, write, first, last)
-    end
+  local function wrote(rows, first, last)
     local count = how == "nothing" and rows or #rows
     if count ~= last - first + 1 then
       return not_written(class, count, last - first + 1)
@@ -174,7 +175,19 @@ function bulk_insert.objects(some, class, database, other, options, progress)
     for place = first, last do
       bulk_insert.written(class, some.objects[place], how ~= "nothing" and rows[place - first + 1] or nil, made, other)
     end
-    progress(last - first + 1)
+  end
+  local write = writer_of(some, class, database, names, returned, flight)
+  for first = 1, some.n, most do
+    local last = math.min(first + most - 1, some.n)
+    state.note_inserts(some.objects, first, last, class, database)
+    if flight then
+      write(first, last, function(rows)
+        return wrote(rows, first, last)
+      end)
+    else
+      wrote(failing.write(database, dialect.tells_row, write, first, last), first, last)
+      progress(last - first + 1)
+    end
   end
 end
 

@@ -64,8 +64,13 @@ end
 --- The same of many objects, by one statement that is run for each row. Only where deletes need nothing else: no version that
 --- is checked, no row that must be asked about before.
 ---@param objects table[]
-function deleting.purge_all(objects, class, database)
+---@param flight moonpool.flight they are deleted when it ends
+---@param told fun(object: table) called for each when it is
+function deleting.purge_all(objects, class, database, flight, told)
   local params, n = {}, 0
+  if hooks.find(class, "before_delete") then
+    flight:finish()
+  end
   for _, one in ipairs(objects) do
     check_saved(one)
     hooks.run(class, one, "before_delete")
@@ -75,9 +80,20 @@ function deleting.purge_all(objects, class, database)
     state.note(one, database)
   end
   local st = row.delete_row(class.model, loading.dialect_of(database))
-  statement.many(database, nil, st.sql, params, n / #objects, #objects, 0, loading.options(database, st))
-  for _, one in ipairs(objects) do
-    purged(one, class)
+  local options = loading.options(database, st)
+  local function done()
+    for _, one in ipairs(objects) do
+      purged(one, class)
+      told(one)
+    end
+  end
+  if objects[2] == nil then
+    flight:run(done, 1, database, st.sql, params, n, options, core.take)
+  else
+    flight:many(done, database, st.sql, params, n / #objects, #objects, 0, options)
+  end
+  if hooks.find(class, "after_delete") then
+    flight:finish()
   end
 end
 

@@ -1,9 +1,11 @@
 -- Writing what a session collected: new objects, those that others need first; then the changed columns of those it
--- knows; then what is to be deleted, in the opposite order. Many rows of one entity are one statement.
+-- knows; then what is to be deleted, in the opposite order. Many rows of one entity are one statement, and statements that need
+-- no key of each other's rows go in one flight.
 
 local batching = require "moonpool.entity.batching"
 local cascade = require "moonpool.session.cascade"
 local errors = require "moonpool.errors"
+local flight = require "moonpool.database.flight"
 local handover = require "moonpool.session.handover"
 local hooks = require "moonpool.entity.hooks"
 local loading = require "moonpool.entity.loading"
@@ -48,15 +50,23 @@ end
 
 -- The cut relations of objects that need each other's key; they are set again when all are written. Gives whether there
 -- were any.
-local function insert(new)
+local function insert(new, on)
   local later = {}
   local waves = order.waves(new, function(object, field, other)
     later[#later + 1] = { object = object, name = field.name, other = other }
     object[field.name] = nil
   end)
+  local answered = 0
   local ok, err = pcall(function()
-    for _, wave in ipairs(waves) do
-      batching.insert(wave.class, loading.database_of(wave.class), wave.objects)
+    for number, wave in ipairs(waves) do
+      if wave.after > answered then
+        on:finish()
+        answered = number - 1
+      end
+      batching.insert(wave.class, loading.database_of(wave.class), wave.objects, on)
+    end
+    if later[1] then
+      on:finish()
     end
   end)
   for _, one in ipairs(later) do
@@ -92,10 +102,10 @@ function flush.changed(unit, reads)
   return groups
 end
 
-local function update(unit, groups)
+local function update(unit, groups, on)
   local again = false
   for _, group in ipairs(groups) do
-    batching.update(group.class, group.database, group.objects, unit.options.optimistic)
+    batching.update(group.class, group.database, group.objects, unit.options.optimistic, on)
     again = again or has_hooks(group.class)
   end
   return again
@@ -103,14 +113,17 @@ end
 
 -- ---- delete ----
 
-local function delete(unit, gone)
+local function delete(unit, gone, on)
   local cut = {}
+  local function told(one)
+    unit:deleted(one)
+  end
   local waves = order.waves(gone, function(object, field)
     object[field.name] = nil
     cut[#cut + 1] = object
   end)
   for _, one in ipairs(cut) do
-    batching.update(getmetatable(one).class, unit:database_of(one), { one })
+    batching.update(getmetatable(one).class, unit:database_of(one), { one }, nil, on)
   end
   local taken = cascade.of(unit, gone)
   for at = #waves, 1, -1 do
@@ -119,12 +132,10 @@ local function delete(unit, gone)
       add_to(groups, by_class, waves[at].class, unit:database_of(one), one)
     end
     for _, group in ipairs(groups) do
-      batching.delete(group.class, group.database, group.objects)
-      for _, one in ipairs(group.objects) do
-        unit:deleted(one)
-      end
+      batching.delete(group.class, group.database, group.objects, on, told)
     end
   end
+  on:finish()
   cascade.done(taken)
 end
 
@@ -132,24 +143,25 @@ end
 
 -- Those that give up a unique value which others take, in order; rows to be deleted as many together as follow each other.
 -- Gives whether hooks have run.
-local function hand_over(unit, steps)
+local function hand_over(unit, steps, on)
   local gone, again = {}, false
   for _, one in ipairs(steps) do
     if unit.is_deleting[one] then
       gone[#gone + 1] = one
     else
       if gone[1] then
-        delete(unit, gone)
+        delete(unit, gone, on)
         gone = {}
       end
       local class = getmetatable(one).class
-      batching.update(class, unit:database_of(one), { one }, unit.options.optimistic)
+      batching.update(class, unit:database_of(one), { one }, unit.options.optimistic, on)
       again = again or has_hooks(class)
     end
   end
   if gone[1] then
-    delete(unit, gone)
+    delete(unit, gone, on)
   end
+  on:finish()
   return again
 end
 
@@ -227,7 +239,7 @@ local function settle(unit, ends)
 end
 
 -- One pass: whether there may be something to write again, because hooks have run.
-local function pass(unit, reads, again)
+local function pass(unit, reads, again, on)
   local new, gone = new_of(unit), gone_of(unit)
   if gone[1] and (gone[2] or new[1]) then
     complete(gone)
@@ -249,28 +261,28 @@ local function pass(unit, reads, again)
   local groups = flush.changed(unit, reads)
   local steps = handover.steps(unit, new, gone, groups)
   if steps then
-    again = hand_over(unit, steps) or again
+    again = hand_over(unit, steps, on) or again
     gone = gone_of(unit)
   end
-  local cut = new[1] and insert(new)
+  local cut = new[1] and insert(new, on)
   ends = ends and not cut
-  if new[1] and not ends then
-    unit:sync()
-  end
   if steps or cut or again then
+    on:finish()
+    unit:sync()
     groups = flush.changed(unit, reads)
   end
-  again = update(unit, groups) or again
+  again = update(unit, groups, on) or again
   if gone[1] then
-    delete(unit, gone)
+    delete(unit, gone, on)
   end
+  on:finish()
   settle(unit, ends and not again)
   return again
 end
 
-local function write(unit, reads)
+local function write(on, unit, reads)
   for _ = 1, MOST_PASSES do
-    local again = pass(unit, reads, false)
+    local again = pass(unit, reads, false, on)
     if unit.scheduled[1] == nil and unit.deleting[1] == nil
       and not (again and flush.changed(unit, reads)[1] ~= nil) then
       return
@@ -293,7 +305,7 @@ function flush.run(unit, reads)
     return
   end
   unit.flushing = true
-  local ok, err = pcall(write, unit, reads)
+  local ok, err = pcall(flight.with, write, unit, reads)
   unit.flushing = false
   if not ok then
     settle(unit)

@@ -307,19 +307,11 @@ function Session:scalars(query_set)
   return q:all()
 end
 
---- End it: what is not committed is rolled back. May be called twice. In a coroutine that is being closed, which cannot wait,
---- the pool does that; where the session is part of a transaction that raises not_yieldable.
---- Raises bad_argument in a session that a function runs in, which its end closes.
-function Session:close()
-  local unit = units[self]
-  if unit.over then
-    return
-  end
+local function close(unit)
   holding.owned(unit, "a session")
   if unit.block then
     return bad("the session ends with its function; s:rollback() undoes what was done")
   end
-  finishing.check_flushing(unit)
   local drop = unit.frames[1] and not pcall(runtime.check_wait)
   for _, frame in ipairs(drop and unit.frames or {}) do
     if frame.parent then
@@ -330,7 +322,24 @@ function Session:close()
   return unit:rollback(drop)
 end
 
-Session.__close = errors.closing(Session.close)
+--- End it: what is not committed is rolled back. May be called twice. In a coroutine that is being closed, which cannot wait,
+--- the pool does that; where the session is part of a transaction that raises not_yieldable.
+--- Raises bad_argument in a session that a function runs in, which its end closes, and in a hook of what it writes.
+function Session:close()
+  local unit = units[self]
+  if not unit.over then
+    finishing.check_flushing(unit)
+    return close(unit)
+  end
+end
+
+-- Its scope may be left in the middle of a flush, by a coroutine that is closed.
+Session.__close = errors.closing(function(self)
+  local unit = units[self]
+  if not unit.over then
+    return close(unit)
+  end
+end)
 
 function Session:__tostring()
   return "session of " .. tostring(homes[self] or units[self].home)

@@ -119,6 +119,18 @@ local function edge_to_cut(object, leads, done)
     .. table.concat(names, ", ") .. "): none of them can be written first")
 end
 
+-- The last wave that has what these need.
+---@param done table<table, integer> the waves of objects
+local function latest_of(objects, leads, done)
+  local latest = 0
+  for _, object in ipairs(objects) do
+    for _, edge in ipairs(leads[object] or {}) do
+      latest = not edge.cut and math.max(latest, done[edge.to]) or latest
+    end
+  end
+  return latest
+end
+
 -- Nobody needs anybody.
 local function by_class(objects)
   local waves, of = {}, {}
@@ -129,17 +141,18 @@ local function by_class(objects)
     if some == nil then
       some = {}
       of[class] = some
-      waves[#waves + 1] = { class = class, objects = some }
+      waves[#waves + 1] = { class = class, objects = some, after = 0 }
     end
     some[#some + 1] = one
   end
   return waves
 end
 
---- Waves of objects of one class each: { { class, objects }, ... }, those that others need before them.
+--- Waves of objects of one class each: { { class, objects, after }, ... }, those that others need before them; after: the
+--- last wave that it needs, 0 where it needs none.
 ---@param objects table[]
 ---@param cut fun(object: table, field: table, other: table) called where a cycle is broken: the relation is to be left out
----@return { class: table, objects: table[] }[]
+---@return { class: table, objects: table[], after: integer }[]
 --- Raises bad_argument for a cycle of relations that cannot be NULL.
 function order.waves(objects, cut)
   local needs, leads, wanted = edges(objects, cut)
@@ -181,10 +194,10 @@ function order.waves(objects, cut)
     if class then
       local some = ready[class]
       ready[class] = {}
-      waves[#waves + 1] = { class = class, objects = some }
+      waves[#waves + 1] = { class = class, objects = some, after = latest_of(some, leads, done) }
       left = left - #some
       for _, object in ipairs(some) do
-        done[object] = true
+        done[object] = #waves
       end
       for _, object in ipairs(some) do
         for _, edge in ipairs(wanted[object] or {}) do

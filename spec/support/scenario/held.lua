@@ -24,6 +24,20 @@ scenario("a session that flushes, changes and deletes", 1, function(w)
     w.Item:count()
   end)
 end, WHOLE)
+scenario("a session that writes several entities at once", 3, function(w)
+  w.db:session(function(s)
+    local ada = w.Author:get_or_create{ name = "ada" }
+    local book = w.Book:order_by("-id"):first()
+    for i = 1, 3 do
+      w.Item{ name = "i" .. i }
+    end
+    local cid = w.Author{ name = "cid" }
+    w.Tag{ label = "c" }
+    w.Book{ title = "four", author = cid }
+    ada.name = ada.name == "ada" and "eve" or "ada"
+    s:delete(book)
+  end)
+end, WHOLE)
 scenario("a session that fails", 0, function(w)
   w.db:session(function(s)
     w.Item{ name = "a" }
