@@ -249,6 +249,28 @@ databases.each("a session", function(open, database)
     assert.equal("kept", names(Author))
   end)
 
+  it("is missed by its task when it is left in a generator that nobody finishes", function()
+    for _, leave in ipairs {
+      function() Author{ name = "lost" } end,
+      function() mp.on_commit(function() end) end,
+      function() Author:create{ name = "lost" } end,
+    } do
+      local task = mp.spawn(function()
+        coroutine.wrap(function()
+          db:session(function()
+            coroutine.yield()
+          end)
+        end)()
+        leave()
+      end)
+      assert.matches("generator that nobody finished", raises("concurrency", task.wait, task).message)
+    end
+    mp.spawn(function()
+      coroutine.wrap(function() db:session(coroutine.yield) end)()
+    end):wait()
+    assert.equal("", names(Author))
+  end)
+
   it("raises stale_handle in a session that it joined, from a generator, when the other one has ended before", function()
     local function writer(name)
       return coroutine.wrap(function()

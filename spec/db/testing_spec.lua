@@ -117,6 +117,21 @@ databases.each("mp.testing", function(open, database)
       end)
     end)
 
+    it("ends with its task where it is left in a generator that nobody finishes, and says so", function()
+      local task = mp.spawn(function()
+        coroutine.wrap(function()
+          mp.testing.rollback(function()
+            User:create{ name = "eve" }
+            coroutine.yield()
+          end)
+        end)()
+        User:create{ name = "lost" }
+      end)
+      assert.matches("generator", raises("concurrency", task.wait, task).message)
+      User:create{ name = "zoe" }
+      assert.equal(0, mp.testing.rollback(function() return User:filter{ name__in = { "eve", "lost" } }:count() end))
+    end)
+
     it("is nested as it is", function()
       mp.testing.rollback(function()
         User:create{ name = "outer" }

@@ -4,6 +4,7 @@
 local database_of = require "moonpool.database.database"
 local errors = require "moonpool.errors"
 local event = require "moonpool.database.event"
+local holding = require "moonpool.database.holding"
 local runtime = require "moonpool.runtime"
 local statement = require "moonpool.database.statement"
 local transaction = require "moonpool.database.transaction"
@@ -128,10 +129,17 @@ local function undo(ground)
   return attempts
 end
 
-local function finish(ground, release, ok, ...)
+-- Its task has ended, and the function has not: it ran inside a generator that nobody finished.
+function Ground:abandon()
+  self.task.session = self.outer
+  self.release()
+end
+
+local function finish(ground, ok, ...)
+  holding.unwatch(ground.task, ground)
   ground.task.session = ground.outer
   local undone = undo(ground)
-  release()
+  ground.release()
   if not ok then
     if undone.failed then
       errors.suppress((...), undone.err)
@@ -160,9 +168,10 @@ function testing.rollback(fn, ...)
     end
   end
   local ground = setmetatable({ task = task, outer = task.session, frames = {}, frame_of = {} }, Ground)
-  local release = claim(task)
+  ground.release = claim(task)
   task.session = ground
-  return finish(ground, release, pcall(fn, ...))
+  holding.watch(task, ground)
+  return finish(ground, pcall(fn, ...))
 end
 
 -- ---- queries ----

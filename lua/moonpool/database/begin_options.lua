@@ -64,11 +64,16 @@ end
 --- Can the database keep them?
 ---@param database table
 ---@param options table? as read gave them
---- Raises unsupported.
+--- Raises unsupported; bad_argument for what would have no effect.
 function begin_options.check(database, options)
-  if options and options.deferrable and database.dialect ~= "postgres" then
+  if not (options and options.deferrable) then
+    return
+  elseif database.dialect ~= "postgres" then
     return errors.raise("unsupported", "deferrable: only PostgreSQL lets a transaction wait for a moment without conflicts, and "
       .. tostring(database) .. " is " .. database.dialect .. ": leave it out")
+  elseif options.isolation ~= "serializable" or not options.read_only then
+    return bad("deferrable has no effect but where the transaction is serializable and reads only:"
+      .. " { isolation = \"serializable\", read_only = true, deferrable = true }")
   end
 end
 

@@ -498,7 +498,7 @@ function abandon(self)
   local inside = held.frame
   local block = false
   while inside do
-    block = block or inside.block
+    block = block or inside.block or inside.testing
     inside.block = nil -- what it waits for will never come
     inside = inside.parent
   end

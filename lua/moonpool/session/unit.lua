@@ -5,6 +5,7 @@
 local errors = require "moonpool.errors"
 local finishing = require "moonpool.session.finishing"
 local flush = require "moonpool.session.flush"
+local holding = require "moonpool.database.holding"
 local identity = require "moonpool.session.identity"
 local loading = require "moonpool.entity.loading"
 local merging = require "moonpool.session.merging"
@@ -15,6 +16,7 @@ local undoing = require "moonpool.session.undoing"
 local unit = {}
 
 local ipairs, getmetatable = ipairs, getmetatable
+local running = coroutine.running
 
 ---@class moonpool.unit
 ---@field task table
@@ -62,11 +64,29 @@ end
 function Unit:start()
   self.outer = self.task.session -- of mp.testing, or false
   self.task.session = self
+  local co, main = running()
+  if self.block and co and co ~= self.task.co and not main then -- in a generator, which may never be finished
+    self.watched = true
+    holding.watch(self.task, self)
+  end
+end
+
+--- Its task has ended, and its function has not. Where it has begun a transaction, that tells.
+--- Raises concurrency where something was to be written.
+function Unit:abandon()
+  self:finish()
+  if self.frames[1] == nil and (self.hooks or self:pending()) then
+    return errors.raise("concurrency", "the task has ended inside a session's function, in a generator that nobody finished: what was"
+      .. " to be written is not; finish the generator, or load the rows first")
+  end
 end
 
 --- It is not any more; nothing can be asked of the session.
 function Unit:finish()
   self.over = true
+  if self.watched then
+    holding.unwatch(self.task, self)
+  end
   if self.task.session == self then
     self.task.session = self.outer
   end
