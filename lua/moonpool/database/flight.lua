@@ -35,6 +35,16 @@ local function place(self, database, options, rows)
   return lease, frame
 end
 
+-- The operation, where readers are to hear of a statement that could not be sent as well.
+local function sent(database, record, ok, op)
+  if not ok then
+    record.error = op
+    event.finish(database, record)
+    return error(op, 0)
+  end
+  return op
+end
+
 local function add(self, op, done, database, frame, record, sql, take, a, rows)
   self.under_way[#self.under_way + 1] = {
     op = op, done = done, database = database, frame = frame, record = record, sql = sql, take = take, a = a,
@@ -51,7 +61,9 @@ function Flight:run(done, rows, database, sql, params, n, options, take, a)
     return done((statement.run(database, nil, sql, "write", params, n, options, take, a)))
   end
   local record = database.observers and event.start(database, sql, n)
-  add(self, lease:query(sql, "write", params, n, options, true), done, database, frame, record, sql, take, a, rows)
+  local op = record and sent(database, record, pcall(lease.query, lease, sql, "write", params, n, options, true))
+    or lease:query(sql, "write", params, n, options, true)
+  add(self, op, done, database, frame, record, sql, take, a, rows)
 end
 
 --- The same for a statement with many rows of parameters (see statement.many).
@@ -63,7 +75,9 @@ function Flight:many(done, database, sql, values, n, rows, from, options, way, t
     return done((statement.many(database, nil, sql, values, n, rows, from, options, way, take, a)))
   end
   local record = database.observers and event.start(database, sql, n)
-  local op = lease[way or "many"](lease, sql, values, n, rows, from, options, true)
+  local send = lease[way or "many"]
+  local op = record and sent(database, record, pcall(send, lease, sql, values, n, rows, from, options, true))
+    or send(lease, sql, values, n, rows, from, options, true)
   add(self, op, done, database, frame, record, sql, take, a, rows)
 end
 
