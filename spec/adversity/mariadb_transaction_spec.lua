@@ -135,6 +135,30 @@ describe("the victim of a deadlock on MariaDB", function()
     assert.equal("once", words())
     assert.same({ { 102 }, { 102 } }, db:fetch_arrays("select amount from account"))
   end)
+
+  it("runs again where the error was caught around an inner block, and what follows it fails for that", function()
+    for depth = 1, 3 do
+      for _, run in ipairs { db.atomic, db.session } do
+        db:execute "delete from log"
+        local runs, failed = 0, nil
+        local ok, err = against_a_heavy_one(function(clash)
+          run(db, { retry = 3 }, function()
+            runs = runs + 1
+            mp.try(nested, depth, clash)
+            local fine, why = pcall(write, "once")
+            failed = failed or why
+            if not fine then
+              error(why, 0)
+            end
+          end)
+        end)
+        assert.is_true(ok, tostring(err))
+        assert.equal(2, runs)
+        assert.same({ "in_failed_transaction", "deadlock", "transaction" }, { failed.kind, failed.cause.kind, failed.retryable })
+      end
+    end
+    assert.same({ { 112 }, { 112 } }, db:fetch_arrays("select amount from account"))
+  end)
 end)
 
 describe("a snapshot that is too old", function()

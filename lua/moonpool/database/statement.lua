@@ -132,6 +132,7 @@ end
 function statement.blame(frame, err)
   if frame and err.kind == "in_failed_transaction" then
     err.cause = err.cause or frame.failure
+    err.retryable = err.cause and err.cause.retryable == "transaction" and "transaction" or err.retryable
   elseif frame then
     frame.failure = frame.failure or err
   end

@@ -318,6 +318,14 @@ local function unwind_to(frame, finish)
   return lost, problem
 end
 
+-- What ended the whole transaction is the cause of what fails in the frames around it, too.
+local function pass_on_failure(frame)
+  local parent, lease = frame.parent, frame.lease
+  if parent and frame.failure and parent.failure == nil and (lease:over() or lease:state() == "broken") then
+    parent.failure = frame.failure
+  end
+end
+
 --- Roll the frame back, whatever its state. Its objects and hooks follow.
 --- Raises what a hook raised, and a connection that was lost only where nothing else will tell.
 ---@return table? problem of the statement itself: the work is undone all the same
@@ -334,6 +342,7 @@ function transaction.rollback(frame)
   elseif not lease:over() then
     problem, record = control(frame, "ROLLBACK TO SAVEPOINT", lease:rollback_to(), true)
   end
+  pass_on_failure(frame)
   leave(frame)
   restore_objects(frame)
   if frame.session then
