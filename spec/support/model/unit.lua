@@ -306,12 +306,21 @@ local function take_hooks(self)
   end
   for _, frame in ipairs(self.frames) do
     if frame.store.frames[1] == frame then
-      store.append(list, frame.committed)
-      frame.committed = {}
+      frame.waiting, frame.committed = frame.committed, {}
     end
   end
   self.hooks = {}
   return list
+end
+
+-- What is known to fail goes first: nothing is kept then.
+local function in_order(frames)
+  for place = 2, #frames do
+    if frames[place].failed or frames[place].store.broken then
+      table.insert(frames, 1, table.remove(frames, place))
+      return
+    end
+  end
 end
 
 -- The columns that are no key are read again when they are touched; but not of what is part of a transaction around the session.
@@ -333,11 +342,12 @@ local function commit_one(self, place, frame)
   return self.world:within({ op = "shield" }, frame.store.keep, frame.store, frame)
 end
 
---- Flush all, then commit all; the first one touched first, whose failure undoes the others.
+--- Flush all, then commit all; the first one touched first, whose failure undoes the others. Hooks are those of what is kept.
 function Unit:commit()
   self:flush()
   local frames, failed = self.frames, false
   local hooks = take_hooks(self)
+  in_order(frames)
   for place, frame in ipairs(frames) do
     local ok, err = pcall(commit_one, self, place, frame)
     if not ok and place == 1 then
@@ -349,6 +359,7 @@ function Unit:commit()
       return error(err, 0)
     end
     self.kept = self.kept or ok and not frame.inner
+    store.append(hooks, ok and frame.waiting or {})
     if not ok then
       failed = true
       for one in pairs(self.place) do
