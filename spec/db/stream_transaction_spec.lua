@@ -148,6 +148,33 @@ databases.each("a stream in a transaction", function(open, database)
     databases.quiet(db)
   end)
 
+  it("is stale when its transaction was ended by hand, which cancels nobody", function()
+    for _, how in ipairs { "commit", "rollback" } do
+      local tx = db:begin()
+      local _, err = mp.try(function()
+        for row in db:stream(numbers, ROWS) do
+          if row.i == 1 then
+            tx[how](tx)
+          end
+        end
+      end)
+      assert.equal("stale_handle", err.kind)
+      local s = db:session()
+      s:execute "insert into seen (i) values (1)"
+      _, err = mp.try(function()
+        for row in db:stream(numbers, ROWS) do
+          if row.i == 1 then
+            s[how](s)
+          end
+        end
+      end)
+      assert.equal("stale_handle", err.kind)
+      s:close()
+    end
+    assert.equal(1, seen())
+    databases.quiet(db)
+  end)
+
   it("ends when its task is cancelled while the body runs", function()
     local task
     task = mp.spawn(function()

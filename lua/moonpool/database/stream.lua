@@ -118,6 +118,8 @@ local function again(self, problem)
   return true
 end
 
+local ENDED = "the transaction of the stream has ended"
+
 -- The next chunk's first row; nil at the end.
 local function advance(self)
   local parts, options = self.parts, self.request.options
@@ -129,7 +131,7 @@ local function advance(self)
   end
   holding.owned(self, "a stream")
   if parts.frame and parts.frame.over and options and options.cursor then
-    return errors.raise("stale_handle", "the transaction of the stream has ended")
+    return errors.raise("stale_handle", ENDED)
   end
   if self.asked then
     core.more(parts.op)
@@ -145,7 +147,9 @@ local function advance(self)
   elseif not rows then
     self.ended = true
     local failure = problem and statement.fail(self.database, self.sql, problem)
-    if failure then
+    if failure and failure.kind == "cancelled" and parts.frame and parts.frame.over then -- stopped with it, and not with its task
+      failure = errors.new("stale_handle", ENDED)
+    elseif failure then
       statement.blame(parts.frame, failure)
     end
     finish(self, false, failure)
