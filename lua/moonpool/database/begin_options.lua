@@ -64,16 +64,12 @@ end
 --- Can the database keep them?
 ---@param database table
 ---@param options table? as read gave them
---- Raises unsupported; bad_argument for what would have no effect.
+--- Raises unsupported. What the server takes reaches it: that deferrable does nothing but in a serializable transaction that
+--- reads only is the server's own rule.
 function begin_options.check(database, options)
-  if not (options and options.deferrable) then
-    return
-  elseif database.dialect ~= "postgres" then
+  if options and options.deferrable and database.dialect ~= "postgres" then
     return errors.raise("unsupported", "deferrable: only PostgreSQL lets a transaction wait for a moment without conflicts, and "
       .. tostring(database) .. " is " .. database.dialect .. ": leave it out")
-  elseif options.isolation ~= "serializable" or not options.read_only then
-    return bad("deferrable has no effect but where the transaction is serializable and reads only:"
-      .. " { isolation = \"serializable\", read_only = true, deferrable = true }")
   end
 end
 
