@@ -141,7 +141,7 @@ databases.each("the statements of a flush", function(open)
     assert.same({ "before 1 1", "after 5", "gone 1" }, seen)
   end)
 
-  it("may be of a thousand entities' rows, and more than go at once", function()
+  it("may be of many entities, with more rows than go at once", function()
     local classes = {}
     for place = 1, 40 do
       classes[place] = mp.entity("Many" .. place, { n = f.integer() }, { database = db })
@@ -149,19 +149,17 @@ databases.each("the statements of a flush", function(open)
     end
     local all = {}
     db:session(function()
-      for n = 1, 120 do
+      for n = 1, 60 do
         for place = 1, 40 do
           all[#all + 1] = classes[place]{ n = n }
         end
       end
     end)
     for place = 1, 40 do
-      assert.equal(7260, classes[place]:aggregate{ sum = mp.fn.sum "n" }.sum)
+      assert.equal(1830, classes[place]:aggregate{ sum = mp.fn.sum "n" }.sum)
     end
-    local ids = {}
     for _, one in ipairs(all) do
       assert.truthy(one.id)
-      ids[getmetatable(one)] = true
     end
     db:session(function(s)
       for place = 1, 40 do
@@ -175,7 +173,7 @@ databases.each("the statements of a flush", function(open)
       end
     end)
     for place = 1, 40 do
-      assert.equal(7260 - 3 - 2 * 3, classes[place]:aggregate{ sum = mp.fn.sum "n" }.sum)
+      assert.equal(1830 - 3 - 2 * 3, classes[place]:aggregate{ sum = mp.fn.sum "n" }.sum)
     end
   end)
 
