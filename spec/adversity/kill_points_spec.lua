@@ -297,7 +297,7 @@ local function run(w, way, one, place, turns)
   local places = w.places
   found = found or damage(w)
     or wrong_rows(w, one, place > 0 or way ~= "cancelled")
-  w.db:execute("delete from item")
+  w.empty()
   return places, found
 end
 

@@ -18,11 +18,20 @@ function scenarios.world(db)
     title = f.string{ max = 50 }, author = f.belongs_to("Author", { inverse = "books" }),
     tags = f.many_to_many("Tag", { inverse = "books" }),
   }, { database = db })
+  world.Note = mp.entity("Note", { text = f.string{ max = 50 } }, { database = db })
+  world.Part = mp.entity("Part", { name = f.string{ max = 50 }, note = f.belongs_to "Note" }, { database = db })
   db:create_all()
   world.Author:bulk_create{ { name = "ada" }, { name = "bob" } }
   world.Tag:bulk_create{ { label = "lua" }, { label = "sql" } }
   local ada, bob = world.Author:get{ name = "ada" }, world.Author:get{ name = "bob" }
   world.Book:bulk_create{ { title = "one", author = ada }, { title = "two", author = ada }, { title = "three", author = bob } }
+  --- As before: nothing is in what scenarios write. noted: there is more than items.
+  function world.empty()
+    for _, name in ipairs(world.noted and { "part", "note", "item" } or { "item" }) do
+      db:execute("delete from " .. name)
+    end
+    world.noted = nil
+  end
   function world.put(name, on)
     return (on or db):execute(scenarios.PUT, name, 1)
   end
