@@ -54,7 +54,7 @@ end
 
 --- Send a statement that writes, and have done called with what take gives: at once, or when the flight ends.
 --- Raises what sending it raises, and what the flight's end does, which may have to come first.
----@param done fun(value: any)  ---@param rows integer? how many of them it writes
+---@param done fun(value: any)  ---@param rows integer how many it writes
 function Flight:run(done, rows, database, sql, params, n, options, take, a)
   local lease, frame = place(self, database, options, rows)
   if lease == nil then
