@@ -250,11 +250,15 @@ function run.kill(self)
   self.killed = true
 end
 
-local QUIT = {}
+local QUIT = setmetatable({}, { __tostring = function()
+  return "tx:rollback() ends its block; let this pass"
+end })
 
 function run.quit(self)
-  self.tx.quit = true
-  return error(QUIT, 0)
+  if self.tx then -- else it was left over when the program was made smaller
+    self.tx.quit = true
+    return error(QUIT, 0)
+  end
 end
 
 -- ---- hooks ----

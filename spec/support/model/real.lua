@@ -205,7 +205,9 @@ end
 -- ---- blocks ----
 
 function run.quit(self)
-  self.tx:rollback()
+  if self.tx then
+    self.tx:rollback()
+  end
 end
 
 function run.atomic(self, node)

@@ -154,7 +154,13 @@ function run.nested(self, node)
     return self:sequence(node[1])
   end
   session:arrive(self.home)
-  return nested(self, { table.unpack(session.frames) }, 1, node[1])
+  session:flush() -- what is pending belongs to what is around it
+  local frames, knew = { table.unpack(session.frames) }, session.n
+  local ok, err = pcall(nested, self, frames, 1, node[1])
+  if not ok then
+    session:undo_since(#frames, knew)
+    error(err, 0)
+  end
 end
 
 -- A session in a session is the same one.

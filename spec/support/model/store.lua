@@ -116,6 +116,10 @@ function Store:undo(frame)
     self:undo(self:frame())
   end
   self.frames[#self.frames], frame.over = nil, true
+  local outer = self.frames[#self.frames]
+  if self.broken and outer then -- what ended all of it is the cause of what fails around it, too
+    outer.failure = outer.failure or frame.failure
+  end
   if not self.broken then
     self.rows, self.doomed = frame.rows, frame.doomed
   elseif not self.frames[1] then

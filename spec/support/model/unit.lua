@@ -129,6 +129,16 @@ function Unit:undone(frame)
   put_back(self)
 end
 
+--- A savepoint of the session was undone: so is, as a whole, what was first touched inside of it.
+function Unit:undo_since(n, knew)
+  for place = #self.frames, n + 1, -1 do
+    local frame = self.frames[place]
+    self.frames[place], self.frame_of[frame.store] = nil, nil
+    frame.inside, frame.knew = self, knew
+    frame.store:undo(frame)
+  end
+end
+
 -- ---- writing ----
 
 function Unit:schedule(one)
