@@ -271,6 +271,25 @@ databases.each("a session", function(open, database)
     assert.equal("", names(Author))
   end)
 
+  it("writes and deletes once what was taken out of it and came again", function()
+    local told = {}
+    local Told = mp.entity("Told", { name = mp.field.string{ max = 10, unique = true } }, { database = db })
+    Told:create_table()
+    function Told:after_delete() told[#told + 1] = self.name end
+    local old = Told:create{ name = "old" }
+    db:session(function(s)
+      local one = s:get(Told, old.id)
+      local ada = Told{ name = "ada" }
+      s:expunge(ada)
+      s:add(ada)
+      s:delete(one)
+      s:add(one)
+      s:delete(one)
+    end)
+    assert.equal("ada", names(Told))
+    assert.same({ "old" }, told)
+  end)
+
   it("raises stale_handle in a session that it joined, from a generator, when the other one has ended before", function()
     local function writer(name)
       return coroutine.wrap(function()

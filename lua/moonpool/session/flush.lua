@@ -201,24 +201,26 @@ end
 
 -- ---- all of it ----
 
-local function new_of(unit)
-  local new = {}
-  for _, one in ipairs(unit.scheduled) do
-    if unit.is_scheduled[one] and state.is_new(one) then
-      new[#new + 1] = one
+-- Those of a list that are in its set still. What was taken out of that and came again stands in the list twice.
+local function still(list, set, is_new, taken_out)
+  local some, seen = {}, taken_out and {}
+  for _, one in ipairs(list) do
+    if set[one] and state.is_new(one) == is_new and not (seen and seen[one]) then
+      some[#some + 1] = one
+      if seen then
+        seen[one] = true
+      end
     end
   end
-  return new
+  return some
+end
+
+local function new_of(unit)
+  return still(unit.scheduled, unit.is_scheduled, true, unit.taken_out)
 end
 
 local function gone_of(unit)
-  local gone = {}
-  for _, one in ipairs(unit.deleting) do
-    if unit.is_deleting[one] and not state.is_new(one) then
-      gone[#gone + 1] = one
-    end
-  end
-  return gone
+  return still(unit.deleting, unit.is_deleting, false, unit.taken_out)
 end
 
 -- What was written is scheduled no more; what a failure left unwritten still is. Who ends need not know what was written.
@@ -233,6 +235,7 @@ local function settle(unit, ends)
     is_deleting[one] = true
   end
   unit.deleting, unit.is_deleting = deleting, is_deleting
+  unit.taken_out = false
   if not ends then
     unit:sync()
   end

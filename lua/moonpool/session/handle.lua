@@ -129,7 +129,7 @@ function Session:add(one, ...)
     unit:schedule(one)
   else
     unit:sync()
-    unit.is_deleting[one] = nil
+    unit.is_deleting[one], unit.taken_out = nil, true
     if not unit:add_known(one, unit:database_of(one)) then
       return bad("the session knows another object for the row of " .. tostring(one) .. ": change that one (s:get gives it)")
     end

@@ -28,6 +28,7 @@ local running = coroutine.running
 ---@field map moonpool.identity
 ---@field scheduled table[] new objects, in order
 ---@field deleting table[] objects that are to be deleted
+---@field taken_out boolean something was taken out of one of the two: it may come again, and stand in its list twice
 ---@field touched table[] objects that were written or deleted; sync enters or forgets them in the map
 ---@field hooks function[]? for after the commit, from before the first database was touched
 ---@field flushing boolean
@@ -57,6 +58,7 @@ function Unit:forget()
   self.map = identity.new()
   self.scheduled, self.is_scheduled = {}, {}
   self.deleting, self.is_deleting = {}, {}
+  self.taken_out = false
   self.touched, self.removed, self.expired = {}, {}, {}
 end
 
@@ -177,7 +179,9 @@ function Unit:before_write(objects)
     return
   end
   for place = 1, #objects do
-    self.is_scheduled[objects[place]] = nil
+    if self.is_scheduled[objects[place]] then
+      self.is_scheduled[objects[place]], self.taken_out = nil, true
+    end
   end
   if self.autoflush then
     flush.run(self, {})
@@ -283,7 +287,7 @@ end
 
 --- An object was deleted by the flush, or marked as deleted.
 function Unit:deleted(object)
-  self.is_deleting[object] = nil
+  self.is_deleting[object], self.taken_out = nil, true
   local rows = self.map:rows_of(object)
   if rows then
     rows:remove(object)
@@ -308,6 +312,7 @@ end
 function Unit:expunge(object)
   self:sync()
   self.is_scheduled[object], self.is_deleting[object], self.removed[object] = nil, nil, nil
+  self.taken_out = true
   local rows = self.map:rows_of(object)
   if rows then
     rows:remove(object)
