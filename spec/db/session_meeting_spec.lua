@@ -290,6 +290,30 @@ databases.each("a session", function(open, database)
     assert.same({ "old" }, told)
   end)
 
+  it("puts back what was to be deleted, whether it came to that or not", function()
+    local ada, bob = Author:create{ name = "ada", age = 1 }, Author:create{ name = "bob", age = 1 }
+    for place, flush in ipairs{ false, true } do
+      pcall(db.session, db, function(s)
+        ada.age, bob.age = 7, 7
+        s:delete(ada)
+        if flush then
+          s:flush()
+        end
+        fail()
+      end)
+      assert.same({ place, 1, 7 }, { place, ada.age, bob.age }) -- bob was none of the session's
+      assert.equal("ada bob", names(Author))
+    end
+    db:session(function(s)
+      mp.try(s.begin_nested, s, function()
+        ada.age = 7
+        s:delete(ada)
+        fail()
+      end)
+    end)
+    assert.equal(1, ada.age)
+  end)
+
   it("raises stale_handle in a session that it joined, from a generator, when the other one has ended before", function()
     local function writer(name)
       return coroutine.wrap(function()

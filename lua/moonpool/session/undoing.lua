@@ -55,6 +55,13 @@ local function put_back(object)
   end
 end
 
+-- An object that is to be deleted is the session's, whether its statement was sent or not and whether it is known or not.
+local function put_back_deleting(unit)
+  for object in pairs(unit.is_deleting) do
+    put_back(object)
+  end
+end
+
 -- Those of a list that were in its set before and still are, as a list and a set of its own.
 local function kept(list, set, before)
   local left, is_left = {}, {}
@@ -78,6 +85,9 @@ end
 --- A savepoint was undone; the objects that it wrote are as they were.
 function undoing.undone(unit, frame)
   local pending = frame.session_pending
+  if not pending then
+    put_back_deleting(unit)
+  end
   await_keys(unit.scheduled)
   unit.scheduled, unit.is_scheduled = kept(unit.scheduled, unit.is_scheduled, pending and pending.scheduled)
   unit.deleting, unit.is_deleting = kept(unit.deleting, unit.is_deleting, pending and pending.deleting)
@@ -138,6 +148,7 @@ function undoing.all(unit, drop)
       put_back(object)
     end
   end
+  put_back_deleting(unit)
   local scheduled, attempts = unit.scheduled, errors.attempts()
   unit:forget()
   attempts:try(finishing.rollback, unit, drop and transaction.drop or transaction.rollback)

@@ -100,17 +100,25 @@ function Unit:expunge(one)
   remove(self, one)
 end
 
+local function put_back_one(one)
+  if one and one.saved and not one.unread then
+    one.age = one.known
+  end
+end
+
+-- What is known, and what is to be deleted.
 local function put_back(self)
   for place = 1, self.n do
-    local one = self.known[place]
-    if one and one.saved and not one.unread then
-      one.age = one.known
-    end
+    put_back_one(self.known[place])
+  end
+  for one in pairs(self.is_gone) do
+    put_back_one(one)
   end
 end
 
 --- A savepoint was undone: what was to be written belonged to it.
 function Unit:undone(frame)
+  put_back(self)
   self.pending, self.gone, self.is_gone = {}, {}, {}
   for one in pairs(self.removed) do
     if one.saved then -- its deletion is undone
